@@ -1,0 +1,50 @@
+/** Failures of what a person asks of a guest. */
+import type { ErrorSpec } from './wdock-error.ts'
+
+export const guestErrors = {
+  'guest.not_found': {
+    says: 'There is no such guest on this PC.',
+    fix: 'Look at the list of guests; it may have moved to another PC.',
+    permanent: true,
+  },
+  'guest.name_taken': {
+    says: 'There is already a guest called {name}.',
+    fix: 'Choose another name.',
+    permanent: true,
+  },
+  'guest.busy': {
+    says: '{name} is busy: {what}.',
+    fix: 'Wait until that has ended, or cancel it.',
+    permanent: false,
+  },
+  'guest.wrong_state': {
+    says: '{name} is {state}, so it cannot be {wanted}.',
+    fix: 'Bring it into another state first.',
+    permanent: true,
+  },
+  'guest.running': {
+    says: '{name} is still running.',
+    fix: 'Shut it down or force it off first.',
+    permanent: true,
+  },
+  'guest.too_big': {
+    says: '{name} needs {needed} of memory; this PC has {free} to give.',
+    fix: 'Give the guest less memory, or stop other guests.',
+    permanent: false,
+  },
+  'guest.file_missing': {
+    says: 'The file {path} that {name} starts from is not there.',
+    fix: 'Put it back, or change the guest’s settings.',
+    permanent: true,
+  },
+  'guest.demo_image_missing': {
+    says: 'The demo guest has not been built on this PC.',
+    fix: 'Build it with: npm run setup',
+    permanent: false,
+  },
+  'guest.no_screen': {
+    says: '{name} has no screen to show while it is {state}.',
+    fix: 'Start it first.',
+    permanent: false,
+  },
+} as const satisfies Record<string, ErrorSpec>

@@ -1,0 +1,100 @@
+/** Failures of moving a guest. Blockers found by the check use the same table. */
+import type { ErrorSpec } from './wdock-error.ts'
+
+export const migrationErrors = {
+  'migration.blocked': {
+    says: '{name} cannot move to {dock} now: {why}',
+    fix: '{todo}',
+    permanent: false,
+  },
+  'migration.qemu_missing_there': {
+    says: 'QEMU is not installed on {dock}.',
+    fix: 'Install it there: sudo apt install qemu-system-x86 qemu-utils',
+    permanent: true,
+  },
+  'migration.machine_type_missing': {
+    says: 'QEMU {version} on {dock} does not know the machine type {machine} of {name}.',
+    fix: 'Update QEMU on {dock} to {needed} or newer.',
+    permanent: true,
+  },
+  'migration.accelerator_differs': {
+    says: '{name} runs with {ours} here, but {dock} offers only {theirs}.',
+    fix: 'Shut {name} down and start it over there, or enable virtualisation in the firmware of {dock}.',
+    permanent: true,
+  },
+  'migration.cpu_feature_missing': {
+    says: 'The processor of {dock} lacks what {name} uses: {features}.',
+    fix: 'Shut {name} down, choose the CPU model {model} in its settings, start it and move it then.',
+    permanent: true,
+  },
+  'migration.memory_short': {
+    says: '{dock} has {free} of memory free; {name} needs {needed}.',
+    fix: 'Close programs or stop guests on {dock}.',
+    permanent: false,
+  },
+  'migration.disk_short': {
+    says: '{dock} has {free} of disk space free; {name} needs {needed}.',
+    fix: 'Free some space on {dock}.',
+    permanent: false,
+  },
+  'migration.name_clash': {
+    says: '{dock} already has another guest called {name}.',
+    fix: 'Rename one of the two.',
+    permanent: true,
+  },
+  'migration.already_there': {
+    says: '{dock} already has a guest with the identity of {name}.',
+    fix: 'Delete or settle the one on {dock} first.',
+    permanent: true,
+  },
+  'migration.guest_busy': {
+    says: '{name} is busy: {what}.',
+    fix: 'Wait until that has ended, or cancel it.',
+    permanent: false,
+  },
+  'migration.not_running': {
+    says: '{name} is not running.',
+    fix: 'Start it first.',
+    permanent: false,
+  },
+  'migration.local_files': {
+    says: '{name} uses {what}, which exists only on this PC.',
+    fix: 'Eject or remove it from the guest, then move it.',
+    permanent: true,
+  },
+  'migration.qemu_failed': {
+    says: 'QEMU could not move {name}.',
+    fix: 'It runs on where it was. Read the details and try again.',
+    permanent: false,
+  },
+  'migration.destination_died': {
+    says: '{dock} failed while {name} was moving.',
+    fix: '{name} runs on where it was. Look at {dock}, then try again.',
+    permanent: false,
+  },
+  'migration.link_lost': {
+    says: 'The link to {dock} broke while {name} was moving.',
+    fix: '{name} runs on where it was. Try again when the link is back.',
+    permanent: false,
+  },
+  'migration.stalled': {
+    says: 'Nothing arrived on {dock} for {seconds} s.',
+    fix: '{name} runs on where it was. Check the network and try again.',
+    permanent: false,
+  },
+  'migration.too_late_to_cancel': {
+    says: '{name} has already been handed over to {dock}.',
+    fix: 'Move it back from there.',
+    permanent: true,
+  },
+  'migration.unsettled': {
+    says: 'The last move of {name} to {dock} is not settled: the link broke just as it was handed over.',
+    fix: 'Bring both PCs onto one network; it settles by itself. Or decide by hand, which is risky.',
+    permanent: false,
+  },
+  'migration.not_found': {
+    says: 'There is no such migration.',
+    fix: 'It may have ended; look at the history.',
+    permanent: true,
+  },
+} as const satisfies Record<string, ErrorSpec>
