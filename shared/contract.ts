@@ -1,0 +1,96 @@
+/**
+ * The contract between the host and its three faces (window, browser, command line): one object from which
+ * handlers, clients and test stand-ins derive. Every failure of a call is `FAILED` with an `ErrorShape`.
+ */
+import { eventIterator, oc } from '@orpc/contract'
+import { z } from 'zod'
+import { errorShape } from './errors/wdock-error.ts'
+import { dock, dockId, pairing } from './models/dock.ts'
+import { guest, guestName, newGuest } from './models/guest.ts'
+import { hostEvent, hostSettings, hostState } from './models/host-state.ts'
+import { migrationCheck, migrationRequest } from './models/migration.ts'
+
+const base = oc.errors({ FAILED: { data: errorShape } })
+const guestRef = z.strictObject({ guestId: z.uuid() })
+const guestAt = z.strictObject({ guestId: z.uuid(), dockId })
+const operationRef = z.strictObject({ operationId: z.string() })
+
+export const fileEntry = z.object({
+  name: z.string(),
+  kind: z.enum(['folder', 'file']),
+  sizeBytes: z.number().nullable(),
+})
+export type FileEntry = z.infer<typeof fileEntry>
+
+export const contract = {
+  state: {
+    /** The state at one instant. */
+    get: base.output(hostState),
+    /** A snapshot, then every change. Ends when the host stops or the watcher falls too far behind. */
+    watch: base.output(eventIterator(hostEvent)),
+  },
+  guests: {
+    /** Creates a guest. `operationId` is null when it is ready at once. */
+    create: base.input(newGuest).output(z.object({ guestId: z.uuid(), operationId: z.string().nullable() })),
+    start: base.input(guestRef).output(guest),
+    pause: base.input(guestRef).output(guest),
+    resume: base.input(guestRef).output(guest),
+    /** Presses the power button; the guest decides. */
+    shutDown: base.input(guestRef).output(guest),
+    forceOff: base.input(guestRef).output(guest),
+    rename: base.input(z.strictObject({ guestId: z.uuid(), name: guestName })).output(guest),
+    /** Deletes a stopped guest; its disk goes to the trash. `trashedTo` is null where it had none. */
+    remove: base.input(guestRef).output(z.object({ trashedTo: z.string().nullable() })),
+    /** Brings a guest back that was deleted in this session of the host. */
+    undoRemove: base.input(guestRef).output(guest),
+    /** The latest picture of a guest's screen, or null when it is not newer than `sinceRevision`. */
+    picture: base
+      .input(z.strictObject({ guestId: z.uuid(), dockId, sinceRevision: z.number().int().nullable() }))
+      .output(z.object({ revision: z.number().int(), pngBase64: z.string() }).nullable()),
+    /** A ticket for the guest's screen: a WebSocket address that is good for one connection and 30 s. */
+    openScreen: base.input(guestAt).output(z.object({ url: z.string() })),
+    /** The newest lines of the guest's QEMU log, for a person who looks for the reason of a failure. */
+    log: base.input(guestRef).output(z.object({ text: z.string() })),
+  },
+  docks: {
+    /** Asks who answers at `host` or `host:port`. */
+    connect: base.input(z.strictObject({ address: z.string().trim().min(1).max(261) })).output(dock),
+    startPairing: base.input(z.strictObject({ dockId })).output(pairing),
+    confirmPairing: base.input(z.strictObject({ pairingId: z.string() })).output(pairing),
+    refusePairing: base.input(z.strictObject({ pairingId: z.string() })).output(pairing),
+    /** Revokes the trust at once, on both sides where the other can be reached. */
+    unpair: base.input(z.strictObject({ dockId })).output(z.object({})),
+  },
+  migrations: {
+    /** Will it move? */
+    check: base.input(migrationRequest).output(migrationCheck),
+    /** Starts to move a guest between this dock and another; follow the operation. */
+    start: base.input(migrationRequest).output(z.object({ operationId: z.string() })),
+    /**
+     * A person's decision on a handover that the docks cannot settle because they do not meet. `run-here` is
+     * risky: the guest may run on the other dock as well. `give-up-here` deletes this side's copy of a guest that has arrived elsewhere.
+     */
+    settle: base
+      .input(z.strictObject({ migrationId: z.string(), choice: z.enum(['run-here', 'give-up-here']) }))
+      .output(z.object({})),
+  },
+  operations: {
+    cancel: base.input(operationRef).output(z.object({})),
+    /** Takes an ended operation off the screen. */
+    dismiss: base.input(operationRef).output(z.object({})),
+  },
+  settings: {
+    change: base.input(hostSettings.partial().strict()).output(hostSettings),
+  },
+  files: {
+    /** A folder of this PC, for choosing disks and images. Null starts at the home folder. */
+    list: base
+      .input(z.strictObject({ path: z.string().max(4096).nullable() }))
+      .output(z.object({ path: z.string(), parent: z.string().nullable(), entries: z.array(fileEntry) })),
+  },
+  host: {
+    /** Ends the host. Running guests go on and are found again at the next start. */
+    quit: base.output(z.object({})),
+  },
+}
+export type Contract = typeof contract

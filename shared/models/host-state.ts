@@ -1,0 +1,116 @@
+/**
+ * Everything a face shows, as one snapshot and the facts that change it. A face takes the snapshot first, then
+ * applies events; one that falls behind watches again and gets a new snapshot.
+ */
+import { z } from 'zod'
+import { dock, dockId, pairing } from './dock.ts'
+import { guest } from './guest.ts'
+import { migrationRecord } from './migration.ts'
+import { operation } from './operation.ts'
+
+export const hostSettings = z.object({
+  dockName: z.string().trim().min(1).max(64),
+  /** TCP port for other docks; 0 lets the system choose. A change takes effect at the next start. */
+  port: z.number().int().min(0).max(65535),
+  /** Announce this dock and look for others on the local network. Takes effect at the next start. */
+  discovery: z.boolean(),
+  theme: z.enum(['system', 'light', 'dark']),
+})
+export type HostSettings = z.infer<typeof hostSettings>
+
+export const hostInfo = z.object({
+  dockId,
+  appVersion: z.string(),
+  dataDir: z.string(),
+  /** Where other docks reach this one. */
+  port: z.number(),
+  addresses: z.array(z.string()),
+  /** Where the dock's private key lives, in a sentence. */
+  secretsSentence: z.string(),
+  demoGuestAvailable: z.boolean(),
+  /** True for the docks of `npm run demo`. */
+  isDemo: z.boolean(),
+})
+export type HostInfo = z.infer<typeof hostInfo>
+
+export const hostState = z.object({
+  info: hostInfo,
+  settings: hostSettings,
+  docks: z.array(dock),
+  /** Guests here and on paired docks that are online. */
+  guests: z.array(guest),
+  operations: z.array(operation),
+  pairings: z.array(pairing),
+  /** Newest first, bounded. */
+  migrations: z.array(migrationRecord),
+})
+export type HostState = z.infer<typeof hostState>
+
+export const hostEvent = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('snapshot'), state: hostState }),
+  z.object({ type: z.literal('dock.changed'), dock }),
+  z.object({ type: z.literal('dock.removed'), dockId }),
+  z.object({ type: z.literal('guest.changed'), guest }),
+  z.object({ type: z.literal('guest.removed'), guestId: z.uuid(), dockId }),
+  z.object({ type: z.literal('operation.changed'), operation }),
+  z.object({ type: z.literal('operation.removed'), operationId: z.string() }),
+  z.object({ type: z.literal('pairing.changed'), pairing }),
+  z.object({ type: z.literal('pairing.removed'), pairingId: z.string() }),
+  z.object({ type: z.literal('migration.recorded'), record: migrationRecord }),
+  z.object({ type: z.literal('settings.changed'), settings: hostSettings }),
+])
+export type HostEvent = z.infer<typeof hostEvent>
+
+/** Upserts by key, keeping the order of first appearance. */
+function upsert<T>(list: readonly T[], item: T, same: (other: T) => boolean): T[] {
+  const index = list.findIndex(same)
+  return index < 0 ? [...list, item] : list.with(index, item)
+}
+
+/** The most migrations kept in the state; older ones stay in the history file. */
+export const keptMigrations = 200
+
+/** Applies a fact to a state. Pure; the host and every face use this one function. */
+export function applyHostEvent(state: HostState | null, event: HostEvent): HostState | null {
+  if (event.type === 'snapshot') return event.state
+  if (state === null) return null
+  switch (event.type) {
+    case 'dock.changed':
+      return { ...state, docks: upsert(state.docks, event.dock, (other) => other.id === event.dock.id) }
+    case 'dock.removed':
+      return { ...state, docks: state.docks.filter((other) => other.id !== event.dockId) }
+    case 'guest.changed':
+      return { ...state, guests: upsert(state.guests, event.guest, sameGuest(event.guest)) }
+    case 'guest.removed':
+      return {
+        ...state,
+        guests: state.guests.filter((other) => !sameGuest({ ...event, id: event.guestId })(other)),
+      }
+    case 'operation.changed':
+      return {
+        ...state,
+        operations: upsert(state.operations, event.operation, (other) => other.id === event.operation.id),
+      }
+    case 'operation.removed':
+      return { ...state, operations: state.operations.filter((other) => other.id !== event.operationId) }
+    case 'pairing.changed':
+      return {
+        ...state,
+        pairings: upsert(state.pairings, event.pairing, (other) => other.id === event.pairing.id),
+      }
+    case 'pairing.removed':
+      return { ...state, pairings: state.pairings.filter((other) => other.id !== event.pairingId) }
+    case 'migration.recorded':
+      return { ...state, migrations: [event.record, ...state.migrations].slice(0, keptMigrations) }
+    case 'settings.changed':
+      return { ...state, settings: event.settings }
+  }
+}
+
+/** A guest that is moving stands on two desks: it is known by its id and its desk. */
+function sameGuest(wanted: {
+  id: string
+  dockId: string
+}): (other: { id: string; dockId: string }) => boolean {
+  return (other) => other.id === wanted.id && other.dockId === wanted.dockId
+}

@@ -1,0 +1,44 @@
+/** Migrations before and after they happen: the check, its estimate, the history. */
+import { z } from 'zod'
+import { errorShape } from '../errors/wdock-error.ts'
+import { dockId } from './dock.ts'
+import { migrationResult, timeRange } from './operation.ts'
+
+export const migrationRequest = z.strictObject({ guestId: z.uuid(), fromDockId: dockId, toDockId: dockId })
+export type MigrationRequest = z.infer<typeof migrationRequest>
+
+export const migrationEstimate = z.object({
+  time: timeRange,
+  bytes: z.object({ min: z.number(), max: z.number() }),
+  freeze: timeRange,
+})
+export type MigrationEstimate = z.infer<typeof migrationEstimate>
+
+/** The answer to "Will it move?". It will when there are no blockers. */
+export const migrationCheck = z.object({
+  blockers: z.array(errorShape),
+  warnings: z.array(errorShape),
+  /** Null when something blocks. */
+  estimate: migrationEstimate.nullable(),
+})
+export type MigrationCheck = z.infer<typeof migrationCheck>
+
+export const migrationOutcome = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('done'), result: migrationResult }),
+  z.object({ kind: z.literal('cancelled') }),
+  z.object({ kind: z.literal('failed'), error: errorShape }),
+])
+
+export const migrationRecord = z.object({
+  id: z.string(),
+  guestId: z.uuid(),
+  guestName: z.string(),
+  fromDockId: dockId,
+  fromDockName: z.string(),
+  toDockId: dockId,
+  toDockName: z.string(),
+  startedAtMs: z.number(),
+  endedAtMs: z.number(),
+  outcome: migrationOutcome,
+})
+export type MigrationRecord = z.infer<typeof migrationRecord>
