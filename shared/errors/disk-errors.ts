@@ -47,6 +47,11 @@ export const diskErrors = {
     fix: 'It was thrown away. Try again.',
     permanent: false,
   },
+  'disk.transfer_cut': {
+    says: 'The transfer of a disk layer was cut off.',
+    fix: 'Try again: what has arrived is kept and not sent twice.',
+    permanent: false,
+  },
   'disk.mirror_failed': {
     says: 'Copying the disk to the other PC failed.',
     fix: 'Check the free space there and the link, then try again.',

@@ -22,6 +22,11 @@ export const hostErrors = {
     fix: 'Start it with: npm start, or: wdock agent',
     permanent: false,
   },
+  'host.out_of_touch': {
+    says: 'Lost touch with the Wireless Dock+ service on this PC.',
+    fix: 'It is tried again by itself. If that does not help, start Wireless Dock+ again.',
+    permanent: false,
+  },
   'host.port_in_use': {
     says: 'TCP port {port} is in use by another program.',
     fix: 'Stop that program or choose another port in the settings.',
@@ -40,6 +45,11 @@ export const hostErrors = {
   'host.no_permission': {
     says: 'Wireless Dock+ may not write to {path}.',
     fix: 'Give your user access to that folder, or choose another data folder with WDOCK_HOME.',
+    permanent: true,
+  },
+  'host.unsafe_folder': {
+    says: 'The folder {path} is a link or belongs to another user, so sockets in it would not be safe.',
+    fix: 'Remove it, or choose another data folder with WDOCK_HOME.',
     permanent: true,
   },
   'host.cancelled': {

@@ -1,5 +1,6 @@
 /** The tree of errors, drawn once: one table an area, and the two functions that make and read errors. */
 
+import { commandErrors } from './command-errors.ts'
 import { diskErrors } from './disk-errors.ts'
 import { dockErrors } from './dock-errors.ts'
 import { guestErrors } from './guest-errors.ts'
@@ -17,6 +18,7 @@ export const errorTable = {
   ...diskErrors,
   ...dockErrors,
   ...migrationErrors,
+  ...commandErrors,
 } as const satisfies Record<string, ErrorSpec>
 
 export type ErrorCode = keyof typeof errorTable

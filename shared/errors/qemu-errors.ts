@@ -32,9 +32,19 @@ export const qemuErrors = {
     fix: 'Try again. If the guest hangs, force it off.',
     permanent: false,
   },
+  'qemu.migration_failed': {
+    says: 'QEMU ended the transfer of the guest’s memory: {status}.',
+    fix: 'The guest runs on where it was. Read the details and try again.',
+    permanent: false,
+  },
   'qemu.bad_reply': {
     says: 'QEMU sent an answer that Wireless Dock+ does not understand.',
     fix: 'Update Wireless Dock+ or QEMU; report it with the details shown here.',
+    permanent: true,
+  },
+  'qemu.machine_type_gone': {
+    says: 'QEMU on this PC does not know the machine type {machine} of this guest.',
+    fix: 'Update QEMU, or start the guest on a PC whose QEMU knows it.',
     permanent: true,
   },
 } as const satisfies Record<string, ErrorSpec>

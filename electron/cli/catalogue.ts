@@ -1,0 +1,21 @@
+/** Every command of `wdock`, in the order of the help. */
+import type { Command } from './command.ts'
+import { createCommand } from './commands/create.ts'
+import { dockCommands } from './commands/docks.ts'
+import { guestCommands } from './commands/guests.ts'
+import { hostCommands } from './commands/host.ts'
+import { migrationCommands } from './commands/migrations.ts'
+
+export interface Chapter {
+  title: string
+  commands: readonly Command[]
+}
+
+export const chapters: readonly Chapter[] = [
+  { title: 'This PC', commands: hostCommands },
+  { title: 'Guests', commands: [...guestCommands.slice(0, 2), createCommand, ...guestCommands.slice(2)] },
+  { title: 'Docks', commands: dockCommands },
+  { title: 'Moving', commands: migrationCommands },
+]
+
+export const catalogue: readonly Command[] = chapters.flatMap((chapter) => chapter.commands)

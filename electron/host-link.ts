@@ -1,0 +1,96 @@
+/**
+ * The host as a window reaches it: started in this process, or, where another process already owns the data
+ * folder, attached to over its local server. Promises the same surface for both, so that the window need not
+ * know which.
+ */
+
+import { isCode } from '../shared/errors/index.ts'
+import type { HostEvent } from '../shared/models/host-state.ts'
+import { startHost } from './host/host.ts'
+import { connectToHost } from './ipc/connect.ts'
+import { startLocalServer } from './ipc/local-server.ts'
+import { createPortServer, type PortLike } from './ipc/message-port.ts'
+import { type Log, silentLog } from './platform/log.ts'
+import type { Environment } from './platform/paths.ts'
+import { appOrigin, appUrl } from './window/app-origin.ts'
+
+export interface HostLink {
+  /** False when another process runs the host. */
+  ownsHost: boolean
+  /** The page, without a fragment, and its origin. */
+  pageUrl: string
+  pageOrigin: string
+  /** What the first page needs in its fragment; null for nothing. */
+  firstFragment: string | null
+  /** Where the screens of guests are, `ws://127.0.0.1:<port>`. */
+  screenOrigin: string
+  servePort(port: PortLike): void
+  watch(signal: AbortSignal): Promise<AsyncIterable<HostEvent>>
+  log: Log
+  /** Stops the host if it is ours. Guests run on. */
+  close(): Promise<void>
+}
+
+export interface HostLinkOptions {
+  env: Environment
+  appVersion: string
+  rendererDir: string
+  /** A face asked the host to end. */
+  onQuit(): void
+}
+
+/** @throws whatever the host throws at its start, except that another one is running */
+export async function openHostLink(options: HostLinkOptions): Promise<HostLink> {
+  try {
+    return await startOwn(options)
+  } catch (error) {
+    if (!isCode(error, 'host.already_running')) throw error
+    return attach(options.env)
+  }
+}
+
+async function startOwn(options: HostLinkOptions): Promise<HostLink> {
+  const host = await startHost({ env: options.env, appVersion: options.appVersion })
+  const server = await startLocalServer({
+    service: host.service,
+    pageDir: options.rendererDir,
+    runtimeDir: host.paths.runtime,
+    extraOrigins: [appOrigin],
+    log: host.log,
+    onQuit: options.onQuit,
+  }).catch(async (error: unknown) => {
+    await host.stop()
+    throw error
+  })
+  return {
+    ownsHost: true,
+    pageUrl: appUrl,
+    pageOrigin: appOrigin,
+    firstFragment: null,
+    screenOrigin: server.screenOrigin,
+    servePort: createPortServer(server.router),
+    watch: async (signal) => host.service.state.watch(undefined, { signal }),
+    log: host.log,
+    close: async () => {
+      await server.close()
+      await host.stop()
+    },
+  }
+}
+
+async function attach(env: Environment): Promise<HostLink> {
+  const { client, host, close } = await connectToHost(env)
+  const { origin, host: address } = new URL(host.url)
+  return {
+    ownsHost: false,
+    pageUrl: host.url,
+    pageOrigin: origin,
+    firstFragment: `#token=${host.token}`,
+    screenOrigin: `ws://${address}`,
+    // The page of another host's server speaks WebSocket; no port of it is expected.
+    servePort: (port) => port.close(),
+    watch: (signal) => client.state.watch(undefined, { signal }),
+    log: silentLog,
+    close,
+  }
+}

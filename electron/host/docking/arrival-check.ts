@@ -1,0 +1,98 @@
+/**
+ * The destination's half of "Will it move?": given an offer and what this dock has, what blocks and what warns.
+ * Pure; every answer is a coded error with a fix.
+ */
+import { fail, type WdockError } from '../../../shared/errors/index.ts'
+import { formatBytes, formatMemory } from '../../../shared/format.ts'
+import type { DockCapabilities } from '../../../shared/models/dock.ts'
+import type { GuestOffer } from './messages.ts'
+
+export interface ArrivalFacts {
+  dockName: string
+  capabilities: DockCapabilities
+  /** A guest of the same id stands here, and what it does. */
+  sameId: 'none' | 'present'
+  nameTaken: boolean
+  missingBytes: number
+  /** CPU features the guest's model needs and this dock lacks. */
+  missingCpuFeatures: readonly string[]
+  /** A model both have, to suggest. */
+  suggestedCpuModel: string
+}
+
+/** Memory left to the destination's own programs. */
+const reservedMemoryBytes = 256 * 1024 ** 2
+/** Room beyond what is copied, because the guest goes on writing. */
+const reservedDiskBytes = 256 * 1024 ** 2
+
+export function findBlockers(offer: GuestOffer, facts: ArrivalFacts): WdockError[] {
+  const { definition } = offer
+  const { capabilities, dockName: dock } = facts
+  const { name } = definition
+  if (capabilities.qemuVersion === null) return [fail('migration.qemu_missing_there', { dock })]
+  const blockers: WdockError[] = []
+  if (!capabilities.machineTypes.includes(definition.machine)) {
+    blockers.push(
+      fail('migration.machine_type_missing', {
+        dock,
+        name,
+        version: capabilities.qemuVersion,
+        machine: definition.machine,
+        needed: definition.machine.replace('pc-q35-', ''),
+      }),
+    )
+  }
+  if (!acceleratorFits(definition.accelerator, capabilities)) {
+    const theirs = capabilities.accelerator.kind.toUpperCase()
+    const ours = definition.accelerator.toUpperCase()
+    blockers.push(fail('migration.accelerator_differs', { dock, name, ours, theirs }))
+  }
+  if (facts.missingCpuFeatures.length > 0) {
+    const features = facts.missingCpuFeatures.slice(0, 8).join(', ')
+    blockers.push(
+      fail('migration.cpu_feature_missing', { dock, name, features, model: facts.suggestedCpuModel }),
+    )
+  }
+  return [...blockers, ...findShortages(offer, facts), ...findClashes(offer, facts)]
+}
+
+/** A guest under one accelerator cannot go on under the other: their CPUs differ. */
+function acceleratorFits(wanted: 'kvm' | 'tcg', capabilities: DockCapabilities): boolean {
+  return capabilities.accelerator.kind === wanted || wanted === 'tcg'
+}
+
+function findShortages(offer: GuestOffer, facts: ArrivalFacts): WdockError[] {
+  const { definition } = offer
+  const { capabilities, dockName: dock } = facts
+  const shortages: WdockError[] = []
+  const memoryFree = capabilities.memoryFreeBytes - reservedMemoryBytes
+  if (definition.memoryBytes > memoryFree) {
+    shortages.push(
+      fail('migration.memory_short', {
+        dock,
+        name: definition.name,
+        needed: formatMemory(definition.memoryBytes),
+        free: formatMemory(Math.max(0, memoryFree)),
+      }),
+    )
+  }
+  const diskNeeded = facts.missingBytes + offer.topBytes + reservedDiskBytes
+  if (diskNeeded > capabilities.diskFreeBytes) {
+    shortages.push(
+      fail('migration.disk_short', {
+        dock,
+        name: definition.name,
+        needed: formatBytes(diskNeeded),
+        free: formatBytes(capabilities.diskFreeBytes),
+      }),
+    )
+  }
+  return shortages
+}
+
+function findClashes(offer: GuestOffer, facts: ArrivalFacts): WdockError[] {
+  const { name } = offer.definition
+  const dock = facts.dockName
+  if (facts.sameId === 'present') return [fail('migration.already_there', { dock, name })]
+  return facts.nameTaken ? [fail('migration.name_clash', { dock, name })] : []
+}

@@ -1,0 +1,143 @@
+/**
+ * Counts what a move has sent and has to send, over all its phases, and tells the operation. Promises that bytes
+ * done never shrink. Relies on QEMU's own counters for memory and disk.
+ */
+import type { MigrationPhase, MigrationResult, Operation } from '../../../shared/models/operation.ts'
+import type { FlowStats } from '../../docks/flow.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { MigrationProgress } from '../../qemu/migration.ts'
+import type { RunningOperation } from '../operations.ts'
+import type { CheckAnswer, GuestOffer } from './messages.ts'
+import { ProgressTracker } from './progress.ts'
+import type { Relay } from './relay.ts'
+
+type MigrationWork = Extract<Operation['work'], { kind: 'migration' }>
+
+export class DepartureMeter {
+  readonly #clock: Clock
+  readonly #operation: RunningOperation
+  readonly #startedMs: number
+  readonly #tracker: ProgressTracker
+  /** Bytes of each missing file, and how many of them are sent. */
+  readonly #files = new Map<string, { sizeBytes: number; doneBytes: number }>()
+  readonly #diskRelays: Relay[] = []
+  #disk = { doneBytes: 0, totalBytes: 0 }
+  #memory = { doneBytes: 0, leftBytes: 0, wireBytes: 0, dirtyRateBytesPerS: 0, rounds: 0, throttlePercent: 0 }
+
+  constructor(clock: Clock, operation: RunningOperation) {
+    this.#clock = clock
+    this.#operation = operation
+    this.#startedMs = clock.monotonicMs()
+    this.#tracker = new ProgressTracker(this.#startedMs)
+  }
+
+  phase(phase: MigrationPhase): void {
+    this.#publish({ phase })
+  }
+
+  missing(offer: GuestOffer, answer: CheckAnswer): void {
+    const ids = new Set([...answer.missingLayers, ...answer.missingBootFiles])
+    for (const { id, sizeBytes } of [...offer.layers, ...offer.bootFiles]) {
+      if (ids.has(id)) this.#files.set(id, { sizeBytes, doneBytes: 0 })
+    }
+    this.#disk.totalBytes = offer.topBytes
+    this.#memory.leftBytes = offer.definition.memoryBytes
+  }
+
+  get missingCount(): number {
+    return this.#files.size
+  }
+
+  isMissing(id: string): boolean {
+    return this.#files.has(id)
+  }
+
+  fileProgress(id: string, doneBytes: number): void {
+    const file = this.#files.get(id)
+    if (file !== undefined) file.doneBytes = doneBytes
+    this.#publish({})
+  }
+
+  addDisk(relay: Relay): void {
+    this.#diskRelays.push(relay)
+  }
+
+  diskProgress(jobs: readonly { doneBytes: number; totalBytes: number }[]): void {
+    this.#disk = {
+      doneBytes: jobs.reduce((sum, job) => sum + job.doneBytes, 0),
+      totalBytes: jobs.reduce((sum, job) => sum + job.totalBytes, 0),
+    }
+    this.#publish({})
+  }
+
+  memoryProgress(progress: MigrationProgress, stats: FlowStats): void {
+    this.#memory = {
+      doneBytes: stats.ackedBytes,
+      leftBytes: progress.ramRemainingBytes,
+      wireBytes: stats.sentBytes,
+      dirtyRateBytesPerS: progress.dirtyRateBytesPerSecond,
+      rounds: progress.dirtySyncCount,
+      throttlePercent: progress.throttlePercent,
+    }
+    this.#publish({})
+  }
+
+  memoryDone(progress: MigrationProgress): void {
+    const wireBytes = Math.max(this.#memory.wireBytes, progress.ramTransferredBytes)
+    this.#memory = {
+      ...this.#memory,
+      doneBytes: wireBytes,
+      wireBytes,
+      leftBytes: 0,
+      rounds: progress.dirtySyncCount,
+    }
+    this.#publish({})
+  }
+
+  /** @param downtimeMs from the guest's stop here to its run there */
+  result(downtimeMs: number): MigrationResult {
+    const fileBytes = sum(this.#files, (file) => file.doneBytes)
+    const diskBytes = fileBytes + this.#diskRelays.reduce((bytes, relay) => bytes + relay.bytes(), 0)
+    const result = {
+      totalMs: Math.round(this.#clock.monotonicMs() - this.#startedMs),
+      downtimeMs: Math.round(downtimeMs),
+      wireBytes: diskBytes + this.#memory.wireBytes,
+      memoryBytes: this.#memory.wireBytes,
+      diskBytes,
+      rounds: this.#memory.rounds,
+    }
+    this.#publish({ result })
+    return result
+  }
+
+  #publish(change: Partial<MigrationWork>): void {
+    const { work } = this.#operation.view
+    if (work.kind !== 'migration') return
+    const files = sum(this.#files, (file) => file.doneBytes)
+    const filesLeft = sum(this.#files, (file) => file.sizeBytes - file.doneBytes)
+    const progress = this.#tracker.take({
+      atMs: this.#clock.monotonicMs(),
+      doneBytes: files + this.#disk.doneBytes + this.#memory.doneBytes,
+      leftBytes:
+        filesLeft + Math.max(0, this.#disk.totalBytes - this.#disk.doneBytes) + this.#memory.leftBytes,
+      dirtyRateBytesPerS: this.#memory.dirtyRateBytesPerS,
+    })
+    this.#operation.update({
+      progress,
+      work: {
+        ...work,
+        dirtyRateBytesPerS: this.#memory.dirtyRateBytesPerS,
+        rounds: this.#memory.rounds,
+        throttlePercent: this.#memory.throttlePercent,
+        samples: this.#tracker.samples,
+        ...change,
+      },
+    })
+  }
+}
+
+function sum<T>(map: ReadonlyMap<string, T>, bytes: (item: T) => number): number {
+  let total = 0
+  for (const item of map.values()) total += bytes(item)
+  return total
+}

@@ -1,0 +1,339 @@
+/**
+ * Moving guests between this dock and others: the check, the move itself in either direction, cancelling, and
+ * settling what a broken link left open. Promises that a move is driven by the dock that has the guest, whoever
+ * clicked. Relies on Departure and Arrivals for the two sides.
+ */
+import type { Duplex } from 'node:stream'
+import { errorFromShape, fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
+import { errorShape } from '../../../shared/errors/wdock-error.ts'
+import {
+  type MigrationCheck,
+  type MigrationRecord,
+  type MigrationRequest,
+  migrationRecord,
+} from '../../../shared/models/migration.ts'
+import { type MigrationResult, operation as operationSchema } from '../../../shared/models/operation.ts'
+import type { From } from '../../docks/dock-net.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
+import { hasEnded } from '../operations.ts'
+import { Arrivals } from './arrivals.ts'
+import { Departure, type DepartureTarget } from './departure.ts'
+import type { MigrationHistory } from './history.ts'
+import type { LinkRates } from './link-rates.ts'
+import { streamHeader } from './messages.ts'
+import type { DockingParts } from './parts.ts'
+import { Settling } from './settling.ts'
+import { willItMove } from './will-it-move.ts'
+
+/** How often a running move is told to the other dock. */
+const mirrorEveryMs = 200
+
+export class Docking {
+  readonly #parts: DockingParts
+  readonly #history: MigrationHistory
+  readonly #arrivals: Arrivals
+  readonly #settling: Settling
+  readonly #rates: LinkRates
+  readonly #departures = new Map<string, Departure>()
+
+  constructor(parts: DockingParts, history: MigrationHistory, rates: LinkRates) {
+    this.#parts = parts
+    this.#history = history
+    this.#rates = rates
+    const { calls } = parts
+    this.#arrivals = new Arrivals({
+      ...parts,
+      dockName: () => calls.net.name,
+      tellFailed: (dockId, migrationId, error) =>
+        calls.net.emit(dockId, 'docking.failed', { migrationId, error: error.toJSON() }),
+    })
+    this.#arrivals.rememberCommitted(history.arrivedIds(calls.net.id))
+    this.#settling = new Settling(parts, this.#arrivals, (id) => this.#departures.has(id))
+    this.#serve()
+    this.#listen()
+  }
+
+  /** Takes up what an earlier host left open. */
+  async start(): Promise<void> {
+    await this.#settling.takeUp()
+  }
+
+  close(): void {
+    this.#settling.close()
+  }
+
+  /** Will a guest move between this dock and another? */
+  async check(request: MigrationRequest): Promise<MigrationCheck> {
+    const { calls } = this.#parts
+    const here = calls.net.id
+    if (request.fromDockId === here && request.toDockId !== here) {
+      return await willItMove(this.#parts, this.#rates, request.guestId, this.#target(request.toDockId))
+    }
+    if (request.toDockId !== here || request.fromDockId === here) throw notBetween()
+    return await calls.ask(request.fromDockId, 'docking.will-it-move', { guestId: request.guestId })
+  }
+
+  /** Starts a move. @returns the operation to follow */
+  async move(request: MigrationRequest): Promise<{ operationId: string }> {
+    const { calls } = this.#parts
+    const here = calls.net.id
+    if (request.fromDockId === here && request.toDockId !== here) {
+      return { operationId: this.#depart(request.guestId, this.#target(request.toDockId)) }
+    }
+    if (request.toDockId !== here || request.fromDockId === here) throw notBetween()
+    return await calls.ask(request.fromDockId, 'docking.pull', { guestId: request.guestId })
+  }
+
+  /** Cancels an operation of this dock, or of the dock that drives it. */
+  async cancel(operationId: string): Promise<void> {
+    const own = this.#parts.operations.find(operationId)
+    if (own !== null) {
+      own.cancel()
+      return
+    }
+    const known = this.#parts.store.state.operations.find((each) => each.id === operationId)
+    if (known === undefined || known.work.kind !== 'migration' || hasEnded(known))
+      throw fail('migration.not_found')
+    await this.#parts.calls.ask(known.work.fromDockId, 'docking.cancel', { operationId })
+  }
+
+  /** A person's decision on an unsettled handover. */
+  async settle(migrationId: string, choice: 'run-here' | 'give-up-here'): Promise<void> {
+    await this.#settling.decide(migrationId, choice)
+  }
+
+  #target(dockId: string): DepartureTarget {
+    const dock = this.#parts.store.state.docks.find((each) => each.id === dockId)
+    if (dock === undefined) throw fail('dock.not_found')
+    if (!dock.paired) throw fail('dock.not_paired', { dock: dock.name })
+    if (dock.presence.kind !== 'online') throw fail('dock.unreachable', { dock: dock.name })
+    return { dockId, name: dock.name }
+  }
+
+  #depart(guestId: string, to: DepartureTarget): string {
+    const { guests, operations, calls, random, store, clock } = this.#parts
+    const guest = guests.get(guestId)
+    if (guest.state.kind !== 'running' && guest.state.kind !== 'paused') {
+      throw fail('migration.not_running', { name: guest.name })
+    }
+    const migrationId = random.uuid()
+    const startedAtMs = clock.nowMs()
+    const stopMirroring = this.#mirrorOperation(migrationId, to.dockId)
+    const { ended } = operations.run(
+      {
+        id: migrationId,
+        guestId,
+        guestName: guest.name,
+        work: {
+          kind: 'migration',
+          fromDockId: calls.net.id,
+          toDockId: to.dockId,
+          phase: 'checking',
+          dirtyRateBytesPerS: 0,
+          rounds: 0,
+          throttlePercent: 0,
+          samples: [],
+          result: null,
+        },
+      },
+      async (operation) => {
+        const departure = new Departure(this.#parts, guest, to, operation)
+        this.#departures.set(migrationId, departure)
+        try {
+          const end = await departure.run()
+          if (end.kind === 'unsettled') {
+            this.#settling.sourceIsUnsettled(end.journal)
+            throw end.error
+          }
+          this.#rates.learn(to.dockId, end.result)
+          this.#left(guest)
+        } finally {
+          this.#departures.delete(migrationId)
+        }
+      },
+    )
+    void ended.then(async (error) => {
+      const operation = store.state.operations.find((each) => each.id === migrationId)
+      const result = operation?.work.kind === 'migration' ? operation.work.result : null
+      await this.#record({ migrationId, guest, to, startedAtMs, error, result })
+      stopMirroring()
+    })
+    return migrationId
+  }
+
+  /** The guest lives over there now: what is left here is only what the next visit can use. */
+  #left(guest: LocalGuest): void {
+    this.#parts.guests.forget(guest.id).catch((error: unknown) => {
+      this.#parts.log.error('a guest that left was not cleaned up', { guestId: guest.id, error })
+    })
+  }
+
+  async #record(end: {
+    migrationId: string
+    guest: LocalGuest
+    to: DepartureTarget
+    startedAtMs: number
+    error: WdockError | null
+    result: MigrationResult | null
+  }): Promise<void> {
+    const { calls, clock, log } = this.#parts
+    const record: MigrationRecord = {
+      id: end.migrationId,
+      guestId: end.guest.id,
+      guestName: end.guest.name,
+      fromDockId: calls.net.id,
+      fromDockName: calls.net.name,
+      toDockId: end.to.dockId,
+      toDockName: end.to.name,
+      startedAtMs: end.startedAtMs,
+      endedAtMs: clock.nowMs(),
+      outcome: outcomeOf(end.error, end.result),
+    }
+    await this.#history.add(record).catch((error: unknown) => log.error('history was not written', { error }))
+    calls.net.emit(end.to.dockId, 'migration.recorded', record)
+  }
+
+  /** Tells the other dock of an operation's progress, at most every 200 ms, and of its end. */
+  #mirrorOperation(operationId: string, dockId: string): () => void {
+    const { calls, clock, store } = this.#parts
+    let lastMs = Number.NEGATIVE_INFINITY
+    let lastState = ''
+    return store.onFact((fact) => {
+      if (fact.type !== 'operation.changed' || fact.operation.id !== operationId) return
+      const phase = fact.operation.work.kind === 'migration' ? fact.operation.work.phase : ''
+      const state = `${fact.operation.state.kind} ${phase}`
+      if (state === lastState && clock.monotonicMs() - lastMs < mirrorEveryMs) return
+      lastMs = clock.monotonicMs()
+      lastState = state
+      calls.net.emit(dockId, 'operation.changed', fact.operation)
+    })
+  }
+
+  #serve(): void {
+    const { calls } = this.#parts
+    const arrivals = this.#arrivals
+    calls.serve('docking.will-it-move', (from, { guestId }) =>
+      willItMove(this.#parts, this.#rates, guestId, this.#target(from.dockId)),
+    )
+    calls.serve('docking.check', (_from, offer) => arrivals.check(offer))
+    calls.serve('docking.pull', async (from, { guestId }) => ({
+      operationId: this.#depart(guestId, this.#target(from.dockId)),
+    }))
+    calls.serve('docking.cancel', async (from, { operationId }) => {
+      this.#assertTheirs(from, operationId)
+      this.#parts.operations.find(operationId)?.cancel()
+      return {}
+    })
+    calls.serve('docking.prepare', async (from, { migrationId, offer }) => {
+      await this.#settling.ready
+      await arrivals.prepare(from, migrationId, offer)
+      return {}
+    })
+    calls.serve('docking.launch', async (from, { migrationId }) => {
+      await arrivals.launch(from, migrationId)
+      return {}
+    })
+    calls.serve('docking.switching', async (from, { migrationId }) => {
+      await arrivals.switching(from, migrationId)
+      return {}
+    })
+    calls.serve('docking.await-loaded', async (from, { migrationId }, signal) => {
+      await arrivals.awaitLoaded(from, migrationId, signal)
+      return {}
+    })
+    calls.serve('docking.commit', async (from, { migrationId, run }) => ({
+      ranAfterMs: await arrivals.commit(from, migrationId, run),
+    }))
+    calls.serve('docking.abort', async (from, { migrationId }) => ({
+      stage: await arrivals.abort(from, migrationId),
+    }))
+    calls.serve('docking.destination-stage', async (from, { migrationId }) => {
+      await this.#settling.ready
+      return { stage: arrivals.stage(from.dockId, migrationId) }
+    })
+    calls.serve('docking.source-stage', async (from, { migrationId }) => {
+      await this.#settling.ready
+      return { stage: this.#settling.sourceStage(from.dockId, migrationId) }
+    })
+    for (const use of ['layer', 'disk', 'memory'] as const) {
+      calls.net.handleStream(use, async (from, header): Promise<(stream: Duplex) => void> => {
+        const parsed = streamHeader.safeParse(header)
+        if (!parsed.success) throw fail('dock.bad_message', {}, { detail: parsed.error.message })
+        return await arrivals.accept(from, parsed.data)
+      })
+    }
+  }
+
+  #listen(): void {
+    const { calls, operations, log } = this.#parts
+    const { net } = calls
+    net.onEvent('operation.changed', (from, data) => {
+      const parsed = operationSchema.safeParse(data)
+      if (
+        parsed.success &&
+        parsed.data.work.kind === 'migration' &&
+        parsed.data.work.fromDockId === from.dockId
+      ) {
+        operations.mirror(parsed.data)
+      }
+    })
+    net.onEvent('migration.recorded', (from, data) => {
+      const parsed = migrationRecord.safeParse(data)
+      if (parsed.success && parsed.data.fromDockId === from.dockId) {
+        void this.#history
+          .add(parsed.data)
+          .catch((error: unknown) => log.error('history was not written', { error }))
+      }
+    })
+    net.onEvent('docking.failed', (_from, data) => {
+      const { migrationId, error } = data as { migrationId?: unknown; error?: unknown }
+      const parsed = errorShape.safeParse(error)
+      const departure = typeof migrationId === 'string' ? this.#departures.get(migrationId) : undefined
+      if (parsed.success) departure?.failedThere(errorFromShape(parsed.data))
+    })
+    net.onOffline((dockId) => {
+      for (const operation of this.#parts.store.state.operations) {
+        if (operation.work.kind !== 'migration') continue
+        if (operation.work.toDockId === dockId) this.#departures.get(operation.id)?.linkLost()
+        if (operation.work.fromDockId === dockId && !hasEnded(operation)) this.#lostSight(operation.id)
+      }
+      void this.#arrivals.linkLost(dockId)
+    })
+    net.onOnline((dockId) => {
+      this.#settling.ready
+        .then(() => this.#settling.met(dockId))
+        .catch((thrown: unknown) => {
+          if (!isCode(thrown, 'dock.link_lost'))
+            log.warn('settling failed', { error: toWdockError(thrown).toJSON() })
+        })
+    })
+  }
+
+  /** The dock that drives an operation is gone: what is shown of it here must not stay for ever. */
+  #lostSight(operationId: string): void {
+    const { store, clock, operations } = this.#parts
+    const known = store.state.operations.find((each) => each.id === operationId)
+    if (known === undefined) return
+    const dock = store.state.docks.find(
+      (each) => known.work.kind === 'migration' && each.id === known.work.fromDockId,
+    )
+    const error = fail('dock.link_lost', { dock: dock?.name ?? 'the other PC' }).toJSON()
+    operations.mirror({ ...known, state: { kind: 'failed', endedAtMs: clock.nowMs(), error } })
+  }
+
+  /** A peer may cancel what moves to or from it, nothing else. */
+  #assertTheirs(from: From, operationId: string): void {
+    const work = this.#parts.operations.find(operationId)?.view.work
+    if (work?.kind !== 'migration' || work.toDockId !== from.dockId) throw fail('migration.not_found')
+  }
+}
+
+function outcomeOf(error: WdockError | null, result: MigrationResult | null): MigrationRecord['outcome'] {
+  if (error === null && result !== null) return { kind: 'done', result }
+  if (error === null || error.code === 'host.cancelled') return { kind: 'cancelled' }
+  return { kind: 'failed', error: error.toJSON() }
+}
+
+function notBetween(): WdockError {
+  return fail('host.bad_input', { why: 'a guest moves between this PC and one other' })
+}

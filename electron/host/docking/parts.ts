@@ -1,0 +1,26 @@
+/** What both sides of a move are built from; made once by the composition root. */
+import type { LayerStore } from '../../disk/layers.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Log } from '../../platform/log.ts'
+import type { Random } from '../../platform/random.ts'
+import type { BootFileStore } from '../guests/boot-files.ts'
+import type { Guests } from '../guests/guests.ts'
+import type { Machine } from '../machine.ts'
+import type { Operations } from '../operations.ts'
+import type { PeerCalls } from '../peer-calls.ts'
+import type { StateStore } from '../state-store.ts'
+
+export interface DockingParts {
+  journalDir: string
+  dataDir: string
+  calls: PeerCalls
+  guests: Guests
+  machine: Machine
+  layers: LayerStore
+  bootFiles: BootFileStore
+  operations: Operations
+  store: StateStore
+  clock: Clock
+  random: Random
+  log: Log
+}

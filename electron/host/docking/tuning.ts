@@ -1,0 +1,21 @@
+/** The few numbers that decide how a move feels, each with its reason. */
+
+/**
+ * Bytes of memory stream on the way between the two hosts. What is in flight when the guest stops must still
+ * arrive before it runs again, and QEMU takes what it could hand over for what has arrived: a large window makes it
+ * believe in a faster link and stop the guest too early. 256 KiB fill a gigabit link up to 2 ms of round trip.
+ */
+export const memoryWindowBytes = 1024 * 1024
+
+/** QEMU stops the guest when it thinks that the rest crosses within this time. */
+export const downtimeLimitMs = 120
+
+/** How often QEMU is asked how far it is. */
+export const pollEveryMs = 150
+
+/** A heartbeat during a move: three missed ones end it, so that the guest runs on within a second. */
+export const movingHeartbeatMs = 250
+export const restingHeartbeatMs = 5000
+
+/** Without a byte of progress for this long the move is given up. */
+export const stallMs = 20_000

@@ -1,0 +1,59 @@
+/** "Will it move?", asked on the dock that has the guest: blockers of both sides and an estimate. */
+import { readFile } from 'node:fs/promises'
+import { errorFromShape, fail, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
+import type { MigrationCheck } from '../../../shared/models/migration.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
+import type { DepartureTarget } from './departure.ts'
+import { estimateMigration } from './estimate.ts'
+import type { LinkRates } from './link-rates.ts'
+import { makeOffer, missingBytes } from './offer.ts'
+import type { DockingParts } from './parts.ts'
+
+const pageBytes = 4096
+
+export async function willItMove(
+  parts: DockingParts,
+  rates: LinkRates,
+  guestId: string,
+  to: DepartureTarget,
+): Promise<MigrationCheck> {
+  const guest = parts.guests.get(guestId)
+  const blockers = blockersHere(parts, guest)
+  if (blockers.length > 0) return blocked(blockers)
+  try {
+    const offer = await makeOffer(guest, parts.layers, parts.bootFiles)
+    const answer = await parts.calls.ask(to.dockId, 'docking.check', offer)
+    const warnings = answer.warnings
+    if (answer.blockers.length > 0) return { blockers: answer.blockers, warnings, estimate: null }
+    const link = await rates.measure(to.dockId)
+    const estimate = estimateMigration({
+      touchedMemoryBytes: await residentBytes(guest.process?.identity.pid ?? 0),
+      memoryBytes: offer.definition.memoryBytes,
+      missingBytes: missingBytes(offer, answer),
+      topBytes: offer.topBytes,
+      linkBytesPerS: link.bytesPerS,
+      linkRttMs: link.rttMs,
+    })
+    return { blockers: [], warnings, estimate }
+  } catch (thrown) {
+    return blocked([errorFromShape(toWdockError(thrown).toJSON())])
+  }
+}
+
+function blockersHere(parts: DockingParts, guest: LocalGuest): WdockError[] {
+  const { name } = guest
+  if (parts.operations.holding(guest.id) !== null)
+    return [fail('migration.guest_busy', { name, what: 'it is moving or being created' })]
+  if (guest.state.kind === 'running' || guest.state.kind === 'paused') return []
+  return [fail('migration.not_running', { name })]
+}
+
+function blocked(errors: readonly WdockError[]): MigrationCheck {
+  return { blockers: errors.map((error) => error.toJSON()), warnings: [], estimate: null }
+}
+
+/** What a process holds in memory: about what the guest has touched. */
+async function residentBytes(pid: number): Promise<number> {
+  const statm = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '')
+  return Number(statm.split(' ')[1] ?? 0) * pageBytes
+}

@@ -1,0 +1,378 @@
+/**
+ * One guest that stands on this dock: its record, its QEMU while there is one, and the state people see. Promises
+ * that the state follows QEMU's own events, that what a person asks is done one thing at a time, and that a
+ * guest in the hands of a migration is left alone. Relies on the record on disk and on QEMU being adoptable.
+ */
+import { mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fail, toWdockError } from '../../../shared/errors/index.ts'
+import type { Accelerator } from '../../../shared/models/dock.ts'
+import type { Guest, GuestState } from '../../../shared/models/guest.ts'
+import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
+import type { LayerStore } from '../../disk/layers.ts'
+import type { Clock } from '../../platform/clock.ts'
+import type { Log } from '../../platform/log.ts'
+import type { BootFiles, LaunchSpec } from '../../qemu/command-line.ts'
+import { adoptQemu, launchQemu, type QemuExit, type QemuProcess, removeRunFiles } from '../../qemu/process.ts'
+import type { QmpEvent } from '../../qemu/qmp/messages.ts'
+import { pause, queryStatus, resume, sendPowerButton } from '../../qemu/screen.ts'
+import { socketPaths } from '../../qemu/sockets.ts'
+import type { Machine } from '../machine.ts'
+import type { BootFileStore } from './boot-files.ts'
+import { type GuestRecord, writeGuestRecord } from './guest-record.ts'
+
+/** What every guest of a host shares. */
+export interface GuestEnvironment {
+  dockId: string
+  dataDir: string
+  runtimeDir: string
+  layers: LayerStore
+  bootFiles: BootFileStore
+  machine: Machine
+  clock: Clock
+  log: Log
+  publish(guest: Guest): void
+}
+
+/** How long a guest may take to obey before QEMU is ended. */
+const forceOffGraceMs = 3000
+
+export class LocalGuest {
+  readonly #env: GuestEnvironment
+  #record: GuestRecord
+  #state: GuestState
+  #process: QemuProcess | null = null
+  #operationId: string | null = null
+  #pictureRevision: number | null = null
+  #diskUsedBytes = 0
+  #accelerator: Accelerator | null = null
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(env: GuestEnvironment, record: GuestRecord, state: GuestState) {
+    this.#env = env
+    this.#record = record
+    this.#state = state
+  }
+
+  get id(): string {
+    return this.#record.definition.id
+  }
+
+  get name(): string {
+    return this.#record.definition.name
+  }
+
+  get definition(): GuestDefinition {
+    return this.#record.definition
+  }
+
+  get record(): GuestRecord {
+    return this.#record
+  }
+
+  get state(): GuestState {
+    return this.#state
+  }
+
+  /** The folder with its record and top layers. */
+  get folder(): string {
+    return join(this.#env.dataDir, 'guests', this.id)
+  }
+
+  /** The folder with QEMU's sockets. */
+  get runDir(): string {
+    return join(this.#env.runtimeDir, 'guests', this.id)
+  }
+
+  get process(): QemuProcess | null {
+    return this.#process
+  }
+
+  /** @throws guest.wrong_state when it does not run (nor stand paused) */
+  requireProcess(wanted: string): QemuProcess {
+    if (this.#process === null) throw this.wrongState(wanted)
+    return this.#process
+  }
+
+  wrongState(wanted: string): Error {
+    return fail('guest.wrong_state', { name: this.name, state: stateInWords(this.#state), wanted })
+  }
+
+  /** Does one thing at a time with this guest. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#queue.then(work, work)
+    this.#queue = next.catch(() => undefined)
+    return next
+  }
+
+  view(): Guest {
+    const { definition } = this.#record
+    return {
+      id: definition.id,
+      name: definition.name,
+      dockId: this.#env.dockId,
+      homeDockId: this.#record.homeDockId,
+      state: this.#state,
+      operationId: this.#operationId,
+      cores: definition.cores,
+      maxCores: definition.maxCores,
+      memoryBytes: definition.memoryBytes,
+      maxMemoryBytes: definition.maxMemoryBytes,
+      diskBytes: definition.disks.reduce((sum, disk) => sum + disk.virtualSizeBytes, 0),
+      diskUsedBytes: this.#diskUsedBytes,
+      machine: definition.machine,
+      cpuModel: definition.cpuModel,
+      accelerator: this.#accelerator ?? { kind: definition.accelerator, sentence: '' },
+      network: definition.network,
+      bootKind: definition.boot.kind,
+      createdAtMs: this.#record.createdAtMs,
+      bootedAtMs: this.#record.bootedAtMs,
+      pictureRevision: this.#pictureRevision,
+    }
+  }
+
+  publish(): void {
+    this.#env.publish(this.view())
+  }
+
+  setState(state: GuestState): void {
+    this.#state = state
+    this.publish()
+  }
+
+  /** Names the operation that holds this guest; while a migration does, QEMU's stops and resumes are its own. */
+  setOperation(operationId: string | null): void {
+    this.#operationId = operationId
+    this.publish()
+  }
+
+  setPictureRevision(revision: number): void {
+    this.#pictureRevision = revision
+    this.publish()
+  }
+
+  async changeRecord(change: Partial<GuestRecord>): Promise<void> {
+    const record = { ...this.#record, ...change }
+    await writeGuestRecord(this.folder, record)
+    this.#record = record
+    this.publish()
+  }
+
+  topPath(nodeName: string): string {
+    const disk = this.definition.disks.find((each) => each.nodeName === nodeName)
+    if (disk === undefined) throw fail('host.bad_input', { why: `there is no disk ${nodeName}` })
+    return join(this.folder, `${disk.top}.qcow2`)
+  }
+
+  /** Measures what its disks take on this dock. */
+  async refreshDiskUse(): Promise<void> {
+    const paths = this.definition.disks.flatMap((disk) => [
+      join(this.folder, `${disk.top}.qcow2`),
+      ...disk.layers.map((layer) => this.#env.layers.path(layer)),
+    ])
+    const sizes = await Promise.all(paths.map((path) => allocatedBytes(path)))
+    this.#diskUsedBytes = sizes.reduce((sum, size) => sum + size, 0)
+    this.#accelerator = (await this.#env.machine.capabilities()).accelerator
+    this.publish()
+  }
+
+  /** What its top layers take now, in bytes. */
+  async topBytes(): Promise<number> {
+    const sizes = await Promise.all(
+      this.definition.disks.map((d) => allocatedBytes(this.topPath(d.nodeName))),
+    )
+    return sizes.reduce((sum, size) => sum + size, 0)
+  }
+
+  /** Starts QEMU for this guest; an incoming one waits for its migration. @throws qemu.*, disk.*, guest.too_big */
+  async launch(incoming: boolean): Promise<QemuProcess> {
+    const { qemu, accelerator } = await this.#env.machine.require()
+    await this.#env.machine.assertMemory(this.name, this.definition.memoryBytes)
+    await mkdir(this.runDir, { recursive: true, mode: 0o700 })
+    const spec: LaunchSpec = {
+      definition: this.definition,
+      binary: qemu.binary,
+      accelerator: incoming ? this.definition.accelerator : accelerator.kind,
+      dir: this.runDir,
+      disks: await this.#launchDisks(),
+      bootFiles: await this.#launchBootFiles(),
+      incoming,
+      sandbox: qemu.hasSandbox,
+    }
+    const process = await launchQemu(spec, { log: this.#env.log })
+    this.attach(process)
+    return process
+  }
+
+  /** Follows a QEMU process from now on. */
+  attach(process: QemuProcess): void {
+    this.#process = process
+    process.qmp.onEvent((event) => this.#onEvent(process, event))
+    process.onExit((exit) => this.#onExit(process, exit))
+  }
+
+  /** Finds the QEMU that an earlier host started. @returns whether there is one */
+  async adopt(): Promise<boolean> {
+    const process = await adoptQemu(socketPaths(this.runDir).runFile)
+    if (process === null) return false
+    this.attach(process)
+    await this.readStatus()
+    return true
+  }
+
+  /** Asks QEMU whether the guest runs, and shows it. */
+  async readStatus(): Promise<void> {
+    if (this.#process === null) return
+    const status = await queryStatus(this.#process.qmp)
+    this.setState({ kind: status.running ? 'running' : 'paused' })
+  }
+
+  async start(): Promise<void> {
+    if (this.#process !== null) throw this.wrongState('started')
+    const { accelerator, qemu } = await this.#env.machine.require()
+    this.setState({ kind: 'starting' })
+    try {
+      await this.#adaptForColdStart(accelerator.kind, qemu.machineTypes)
+      await this.launch(false)
+      await this.changeRecord({ bootedAtMs: this.#env.clock.nowMs() })
+      this.setState({ kind: 'running' })
+    } catch (thrown) {
+      const error = toWdockError(thrown)
+      this.setState(
+        error.code === 'guest.too_big' ? { kind: 'stopped' } : { kind: 'failed', error: error.toJSON() },
+      )
+      throw error
+    }
+    void this.refreshDiskUse()
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state.kind !== 'running') throw this.wrongState('paused')
+    await pause(this.requireProcess('paused').qmp)
+    this.setState({ kind: 'paused' })
+  }
+
+  async resume(): Promise<void> {
+    if (this.#state.kind !== 'paused') throw this.wrongState('resumed')
+    await resume(this.requireProcess('resumed').qmp)
+    this.setState({ kind: 'running' })
+  }
+
+  async shutDown(): Promise<void> {
+    if (this.#state.kind !== 'running' && this.#state.kind !== 'shutting-down')
+      throw this.wrongState('shut down')
+    await sendPowerButton(this.requireProcess('shut down').qmp)
+    this.setState({ kind: 'shutting-down' })
+  }
+
+  async forceOff(): Promise<void> {
+    await this.requireProcess('forced off').quit({ graceMs: forceOffGraceMs })
+    await this.#markStopped({ kind: 'stopped' })
+  }
+
+  /** Ends QEMU and forgets it, without a word about the state: for a migration that ended here. */
+  async discardProcess(): Promise<void> {
+    const process = this.#process
+    this.#process = null
+    await process?.quit({ graceMs: 1000 })
+    await removeRunFiles(this.runDir).catch(() => undefined)
+  }
+
+  /** Lets QEMU run on without this host. */
+  release(): void {
+    this.#process?.release()
+  }
+
+  #onEvent(process: QemuProcess, event: QmpEvent): void {
+    if (process !== this.#process || this.#operationId !== null) return
+    if (event.name === 'STOP' && this.#state.kind === 'running') this.setState({ kind: 'paused' })
+    if (event.name === 'RESUME' && this.#state.kind === 'paused') this.setState({ kind: 'running' })
+    if (event.name === 'POWERDOWN' && this.#state.kind === 'running') this.setState({ kind: 'shutting-down' })
+  }
+
+  #onExit(process: QemuProcess, exit: QemuExit): void {
+    if (process !== this.#process) return
+    const wanted = exit.shutdownReason !== null
+    this.#env.log.info('qemu ended', { guestId: this.id, reason: exit.shutdownReason, code: exit.code })
+    const state: GuestState = wanted
+      ? { kind: 'stopped' }
+      : { kind: 'failed', error: fail('qemu.gone', {}, { detail: exit.stderrTail }).toJSON() }
+    void this.#markStopped(state)
+  }
+
+  async #markStopped(state: GuestState): Promise<void> {
+    this.#process = null
+    if (this.#state.kind === 'arriving' || this.#state.kind === 'unsettled') return
+    this.setState(state)
+    await this.changeRecord({ bootedAtMs: null }).catch((error: unknown) => {
+      this.#env.log.error('a guest record was not written', { guestId: this.id, error })
+    })
+    await this.refreshDiskUse()
+  }
+
+  /** A guest that boots anew may use what this PC has: its accelerator and the CPU model that goes with it. */
+  async #adaptForColdStart(kind: 'kvm' | 'tcg', machineTypes: readonly string[]): Promise<void> {
+    const { definition } = this.#record
+    if (!machineTypes.includes(definition.machine)) {
+      throw fail('qemu.machine_type_gone', { machine: definition.machine })
+    }
+    if (definition.accelerator === kind) return
+    const cpuModel = await this.#env.machine.defaultCpuModel()
+    await this.changeRecord({ definition: { ...definition, accelerator: kind, cpuModel } })
+  }
+
+  async #launchDisks(): Promise<LaunchSpec['disks']> {
+    for (const layer of this.definition.disks.flatMap((disk) => disk.layers)) {
+      if (!(await this.#env.layers.has(layer))) throw fail('disk.layer_missing', { layer })
+    }
+    return this.definition.disks.map((disk) => ({
+      nodeName: disk.nodeName,
+      topPath: this.topPath(disk.nodeName),
+      layerPaths: disk.layers.map((layer) => this.#env.layers.path(layer)),
+    }))
+  }
+
+  async #launchBootFiles(): Promise<BootFiles> {
+    const { boot } = this.definition
+    if (boot.kind === 'disk') return { kind: 'disk' }
+    if (boot.kind === 'iso') return { kind: 'iso', imagePath: await this.#bootFile(boot.imageFile) }
+    return {
+      kind: 'kernel',
+      kernelPath: await this.#bootFile(boot.kernelFile),
+      initrdPath: boot.initrdFile === null ? null : await this.#bootFile(boot.initrdFile),
+    }
+  }
+
+  async #bootFile(id: string): Promise<string> {
+    const path = this.#env.bootFiles.path(id)
+    if ((await this.#env.bootFiles.size(id)) === null) {
+      throw fail('guest.file_missing', { path, name: this.name })
+    }
+    return path
+  }
+}
+
+export function stateInWords(state: GuestState): string {
+  switch (state.kind) {
+    case 'stopped':
+    case 'starting':
+    case 'running':
+    case 'paused':
+      return state.kind
+    case 'shutting-down':
+      return 'shutting down'
+    case 'preparing':
+      return 'being prepared'
+    case 'arriving':
+      return 'arriving from another PC'
+    case 'unsettled':
+      return 'not settled after a move'
+    case 'failed':
+      return 'stopped by a failure'
+  }
+}
+
+async function allocatedBytes(path: string): Promise<number> {
+  const found = await stat(path).catch(() => null)
+  return found === null ? 0 : found.blocks * 512
+}

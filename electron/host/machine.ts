@@ -1,0 +1,142 @@
+/**
+ * What this PC can do for guests: its QEMU, its accelerator, its free memory and disk. Probed once and kept; what
+ * changes is read anew each time.
+ */
+import { readFile } from 'node:fs/promises'
+import { availableParallelism, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
+import type { Accelerator, DockCapabilities } from '../../shared/models/dock.ts'
+import { freeBytes } from '../disk/image.ts'
+import type { Log } from '../platform/log.ts'
+import { type AcceleratorInfo, probeAccelerator } from '../qemu/accelerator.ts'
+import { minimumQemu, probeQemu, type QemuInfo } from '../qemu/capabilities.ts'
+import { availableCpuModels, pickCpuModel, tcgCpuModel } from '../qemu/cpu-features.ts'
+
+export interface MachineOptions {
+  cacheDir: string
+  dataDir: string
+  appVersion: string
+  log: Log
+}
+
+type Probe =
+  | { kind: 'usable'; qemu: QemuInfo; accelerator: AcceleratorInfo; cpuModels: string[] }
+  | { kind: 'unusable'; error: WdockError }
+
+/** Memory left to this PC's own programs when a guest is started. */
+const reservedBytes = 256 * 1024 ** 2
+
+export class Machine {
+  readonly #options: MachineOptions
+  #probe: Promise<Probe> | null = null
+
+  constructor(options: MachineOptions) {
+    this.#options = options
+  }
+
+  /** The usable QEMU of this PC. A failed probe is tried again, so that installing QEMU needs no restart.
+   * @throws qemu.missing, qemu.too_old */
+  async require(): Promise<{ qemu: QemuInfo; accelerator: AcceleratorInfo; cpuModels: string[] }> {
+    const probe = await this.#probed()
+    if (probe.kind === 'usable') return probe
+    this.#probe = null
+    throw probe.error
+  }
+
+  /** The CPU model for a new guest: the newest that can run here and move. */
+  async defaultCpuModel(): Promise<string> {
+    const { accelerator, cpuModels } = await this.require()
+    return accelerator.kind === 'tcg' ? tcgCpuModel : pickCpuModel(cpuModels)
+  }
+
+  /**
+   * The machine type for a new guest: the oldest this project supports that QEMU still knows, so that the guest
+   * can move to as many docks as possible.
+   */
+  async defaultMachineType(): Promise<string> {
+    const { qemu } = await this.require()
+    return qemu.machineTypes.findLast(isSupported) ?? qemu.latestMachine
+  }
+
+  /** What of a CPU model (with its flags) this PC cannot offer; empty when it can. */
+  async missingCpuFeatures(model: string): Promise<string[]> {
+    const { cpuModels } = await this.require()
+    const [name = model] = model.split(',')
+    return cpuModels.includes(name) ? [] : [`the CPU model ${name}`]
+  }
+
+  /** @throws guest.too_big when starting a guest of this size would starve this PC */
+  async assertMemory(name: string, neededBytes: number): Promise<void> {
+    const free = (await memoryFreeBytes()) - reservedBytes
+    if (neededBytes > free) {
+      throw fail('guest.too_big', {
+        name,
+        needed: inMebibytes(neededBytes),
+        free: inMebibytes(Math.max(0, free)),
+      })
+    }
+  }
+
+  async capabilities(): Promise<DockCapabilities> {
+    const probe = await this.#probed()
+    const usable = probe.kind === 'usable' ? probe : null
+    return {
+      appVersion: this.#options.appVersion,
+      qemuVersion: usable?.qemu.version.text ?? null,
+      qemuProblem: probe.kind === 'unusable' ? `${probe.error.message} ${probe.error.fix}` : null,
+      machineTypes: usable?.qemu.machineTypes.slice(0, 200) ?? [],
+      accelerator: usable === null ? noAccelerator : shown(usable.accelerator),
+      cpuModels: usable?.cpuModels.slice(0, 500) ?? [],
+      cores: availableParallelism(),
+      memoryBytes: totalmem(),
+      memoryFreeBytes: await memoryFreeBytes(),
+      diskFreeBytes: await freeBytes(this.#options.dataDir),
+    }
+  }
+
+  #probed(): Promise<Probe> {
+    this.#probe ??= this.#runProbe()
+    return this.#probe
+  }
+
+  async #runProbe(): Promise<Probe> {
+    try {
+      const { cacheDir } = this.#options
+      const qemu = await probeQemu({ cachePath: join(cacheDir, 'qemu.json') })
+      const accelerator = await probeAccelerator({ qemu, cachePath: join(cacheDir, 'accelerator.json') })
+      const cpuModels = await availableCpuModels(qemu, accelerator.kind)
+      this.#options.log.info('machine probed', { qemu: qemu.version.text, accelerator: accelerator.kind })
+      return { kind: 'usable', qemu, accelerator, cpuModels }
+    } catch (thrown) {
+      const error = toWdockError(thrown)
+      this.#options.log.warn('QEMU cannot be used', { error: error.toJSON() })
+      return { kind: 'unusable', error }
+    }
+  }
+}
+
+function isSupported(machine: string): boolean {
+  const [major = 0, minor = 0] = machine.replace('pc-q35-', '').split('.').map(Number)
+  return major > minimumQemu.major || (major === minimumQemu.major && minor >= minimumQemu.minor)
+}
+
+const noAccelerator: Accelerator = {
+  kind: 'tcg',
+  sentence: 'Guests cannot run here until QEMU is installed.',
+}
+
+function shown(info: AcceleratorInfo): Accelerator {
+  return { kind: info.kind, sentence: info.sentence }
+}
+
+/** Memory that can be had without swapping (MemAvailable of /proc/meminfo). */
+export async function memoryFreeBytes(): Promise<number> {
+  const text = await readFile('/proc/meminfo', 'utf8')
+  const kibibytes = /^MemAvailable:\s+(\d+) kB/m.exec(text)?.[1]
+  return kibibytes === undefined ? 0 : Number(kibibytes) * 1024
+}
+
+function inMebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1024 ** 2)} MiB`
+}

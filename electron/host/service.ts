@@ -1,0 +1,136 @@
+/** The contract, answered by the host's use cases. Each handler is one line; the work is elsewhere. */
+import { open } from 'node:fs/promises'
+import type { ContractHandlers } from '../../shared/contract-handlers.ts'
+import { fail } from '../../shared/errors/index.ts'
+import { parseAddress } from '../docks/address.ts'
+import type { DockNet, PairingInfo } from '../docks/dock-net.ts'
+import type { Log } from '../platform/log.ts'
+import { socketPaths } from '../qemu/sockets.ts'
+import type { Docking } from './docking/docking.ts'
+import { listFolder } from './files.ts'
+import type { Guests } from './guests/guests.ts'
+import type { Neighbours } from './neighbours.ts'
+import type { Operations } from './operations.ts'
+import type { Pictures } from './pictures.ts'
+import type { Screens } from './screens.ts'
+import { defaultPort, type Settings } from './settings.ts'
+import type { StateStore } from './state-store.ts'
+
+export interface ServiceParts {
+  store: StateStore
+  guests: Guests
+  docking: Docking
+  operations: Operations
+  neighbours: Neighbours
+  net: DockNet
+  settings: Settings
+  pictures: Pictures
+  screens: Screens
+  log: Log
+}
+
+const logTailBytes = 64 * 1024
+
+export function hostHandlers(parts: ServiceParts, quit: () => void): ContractHandlers {
+  const { store, docking, operations, pictures, settings, net } = parts
+  return {
+    state: {
+      get: async () => store.state,
+      watch: (_input, { signal }) => store.watch(signal),
+    },
+    guests: guestHandlers(parts),
+    docks: dockHandlers(parts),
+    migrations: {
+      check: (request) => docking.check(request),
+      start: (request) => docking.move(request),
+      settle: async ({ migrationId, choice }) => {
+        await docking.settle(migrationId, choice)
+        return {}
+      },
+    },
+    operations: {
+      cancel: async ({ operationId }) => {
+        await docking.cancel(operationId)
+        return {}
+      },
+      dismiss: async ({ operationId }) => {
+        operations.dismiss(operationId)
+        return {}
+      },
+    },
+    settings: {
+      change: async (change) => {
+        const changed = await settings.change(change)
+        if (change.dockName !== undefined) await net.setName(changed.dockName)
+        store.apply({ type: 'settings.changed', settings: changed })
+        return changed
+      },
+    },
+    files: { list: ({ path }) => listFolder(path) },
+    host: {
+      quit: async () => {
+        setImmediate(quit)
+        return {}
+      },
+    },
+  }
+
+  function guestHandlers({ guests, screens }: ServiceParts): ContractHandlers['guests'] {
+    return {
+      create: (wanted) => guests.create(wanted),
+      start: ({ guestId }) => guests.act(guestId, 'start'),
+      pause: ({ guestId }) => guests.act(guestId, 'pause'),
+      resume: ({ guestId }) => guests.act(guestId, 'resume'),
+      shutDown: ({ guestId }) => guests.act(guestId, 'shutDown'),
+      forceOff: ({ guestId }) => guests.act(guestId, 'forceOff'),
+      rename: ({ guestId, name }) => guests.rename(guestId, name),
+      remove: ({ guestId }) => guests.remove(guestId),
+      undoRemove: ({ guestId }) => guests.undoRemove(guestId),
+      picture: ({ guestId, dockId, sinceRevision }) => pictures.get(dockId, guestId, sinceRevision),
+      openScreen: async ({ guestId, dockId }) => ({ url: `/screen/${screens.open(dockId, guestId)}` }),
+      log: async ({ guestId }) => ({ text: await readTail(socketPaths(guests.get(guestId).runDir).log) }),
+    }
+  }
+
+  function dockHandlers({ neighbours }: ServiceParts): ContractHandlers['docks'] {
+    return {
+      connect: async ({ address }) => {
+        const { host, port } = parseAddress(address, defaultPort)
+        return neighbours.view(await net.connectByAddress(host, port))
+      },
+      startPairing: ({ dockId }) => net.startPairing(dockId),
+      confirmPairing: async ({ pairingId }) => {
+        await net.confirmPairing(pairingId)
+        return pairingOf(net, pairingId)
+      },
+      refusePairing: async ({ pairingId }) => {
+        await net.refusePairing(pairingId)
+        return pairingOf(net, pairingId)
+      },
+      unpair: async ({ dockId }) => {
+        await net.unpair(dockId)
+        return {}
+      },
+    }
+  }
+}
+
+function pairingOf(net: DockNet, pairingId: string): PairingInfo {
+  const found = net.pairings().find((pairing) => pairing.id === pairingId)
+  if (found === undefined) throw fail('pairing.not_found')
+  return found
+}
+
+/** The last part of a text file; empty when there is none. */
+async function readTail(path: string): Promise<string> {
+  const file = await open(path, 'r').catch(() => null)
+  if (file === null) return ''
+  try {
+    const { size } = await file.stat()
+    const length = Math.min(size, logTailBytes)
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length)
+    return buffer.toString('utf8')
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * The QMP commands this project uses, typed, their answers parsed. Names and members are those of QEMU's QMP
+ * reference (docs/interop/qemu-qmp-ref). Each throws what `QmpSession.execute` throws, and qemu.bad_reply when
+ * an answer does not have the expected form.
+ */
+import { z } from 'zod'
+import { fail } from '../../../shared/errors/index.ts'
+import type { ExecuteOptions, QmpSession } from './session.ts'
+
+/** Runs a command and parses its answer. */
+async function ask<Schema extends z.ZodType>(
+  qmp: QmpSession,
+  schema: Schema,
+  command: string,
+  args: Readonly<Record<string, unknown>> = {},
+  options: ExecuteOptions = {},
+): Promise<z.output<Schema>> {
+  const answer = await qmp.execute(command, args, options)
+  const parsed = schema.safeParse(answer)
+  if (parsed.success) return parsed.data
+  throw fail('qemu.bad_reply', {}, { detail: `${command}: ${parsed.error.message}` })
+}
+
+/** Runs a command whose answer says nothing. */
+async function tell(
+  qmp: QmpSession,
+  command: string,
+  args: Readonly<Record<string, unknown>> = {},
+  options: ExecuteOptions = {},
+): Promise<void> {
+  await qmp.execute(command, args, options)
+}
+
+// ---- the machine
+
+/** QEMU's RunState. */
+export const runState = z.enum([
+  'debug',
+  'inmigrate',
+  'internal-error',
+  'io-error',
+  'paused',
+  'postmigrate',
+  'prelaunch',
+  'finish-migrate',
+  'restore-vm',
+  'running',
+  'save-vm',
+  'shutdown',
+  'suspended',
+  'watchdog',
+  'guest-panicked',
+  'colo',
+  'preconfig',
+])
+export type RunState = z.infer<typeof runState>
+
+const status = z.object({ running: z.boolean(), status: runState })
+export type VmStatus = z.infer<typeof status>
+
+export const queryStatus = (qmp: QmpSession, options?: ExecuteOptions): Promise<VmStatus> =>
+  ask(qmp, status, 'query-status', {}, options)
+
+export const stop = (qmp: QmpSession): Promise<void> => tell(qmp, 'stop')
+export const cont = (qmp: QmpSession): Promise<void> => tell(qmp, 'cont')
+export const quit = (qmp: QmpSession): Promise<void> => tell(qmp, 'quit')
+export const systemPowerdown = (qmp: QmpSession): Promise<void> => tell(qmp, 'system_powerdown')
+
+const uuidAnswer = z.object({ UUID: z.string() })
+export async function queryUuid(qmp: QmpSession): Promise<string> {
+  return (await ask(qmp, uuidAnswer, 'query-uuid', {}, { timeoutMs: 3000 })).UUID
+}
+
+/** Writes a PNG of the screen to `path` (format since 7.1). */
+export const screendump = (qmp: QmpSession, path: string): Promise<void> =>
+  tell(qmp, 'screendump', { filename: path, format: 'png' })
+
+/** The last bytes a guest wrote to its first serial port; at most `sizeBytes`, taken out of the buffer. */
+export const ringbufRead = (qmp: QmpSession, device: string, sizeBytes: number): Promise<string> =>
+  ask(qmp, z.string(), 'ringbuf-read', { device, size: sizeBytes, format: 'utf8' })
+
+/** Tells switches and neighbours where the guest's MAC address now lives: `rounds` gratuitous ARPs. */
+export const announceSelf = (qmp: QmpSession): Promise<void> =>
+  tell(qmp, 'announce-self', { initial: 50, max: 550, rounds: 5, step: 100 })
+
+// ---- what this QEMU can do
+
+const machineInfo = z.object({ name: z.string(), alias: z.string().optional(), 'cpu-max': z.number() })
+export const queryMachines = (qmp: QmpSession): Promise<z.infer<typeof machineInfo>[]> =>
+  ask(qmp, z.array(machineInfo), 'query-machines')
+
+const cpuDefinition = z.object({
+  name: z.string(),
+  'migration-safe': z.boolean().optional(),
+  'unavailable-features': z.array(z.string()).optional(),
+  'alias-of': z.string().optional(),
+  deprecated: z.boolean().optional(),
+})
+export const queryCpuDefinitions = (qmp: QmpSession): Promise<z.infer<typeof cpuDefinition>[]> =>
+  ask(qmp, z.array(cpuDefinition), 'query-cpu-definitions')
+
+const capabilityState = z.object({ capability: z.string(), state: z.boolean() })
+export const queryMigrateCapabilities = (qmp: QmpSession): Promise<z.infer<typeof capabilityState>[]> =>
+  ask(qmp, z.array(capabilityState), 'query-migrate-capabilities')
+
+const commandLineOption = z.object({ option: z.string() })
+export const queryCommandLineOptions = (qmp: QmpSession): Promise<{ option: string }[]> =>
+  ask(qmp, z.array(commandLineOption), 'query-command-line-options')
+
+const typeInfo = z.object({ name: z.string() })
+export const qomListTypes = (qmp: QmpSession, base: string): Promise<{ name: string }[]> =>
+  ask(qmp, z.array(typeInfo), 'qom-list-types', { implements: base, abstract: false })
+
+const schemaEntry = z.object({
+  name: z.string(),
+  'meta-type': z.string(),
+  values: z.array(z.string()).optional(),
+})
+export const queryQmpSchema = (qmp: QmpSession): Promise<z.infer<typeof schemaEntry>[]> =>
+  ask(qmp, z.array(schemaEntry), 'query-qmp-schema')
+
+const hotpluggableCpu = z.object({
+  type: z.string(),
+  'vcpus-count': z.number(),
+  'qom-path': z.string().optional(),
+  props: z.record(z.string(), z.number()),
+})
+export type HotpluggableCpu = z.infer<typeof hotpluggableCpu>
+export const queryHotpluggableCpus = (qmp: QmpSession): Promise<HotpluggableCpu[]> =>
+  ask(qmp, z.array(hotpluggableCpu), 'query-hotpluggable-cpus')
+
+// ---- devices
+
+export const deviceAdd = (qmp: QmpSession, args: Readonly<Record<string, unknown>>): Promise<void> =>
+  tell(qmp, 'device_add', args)
+export const qomSet = (qmp: QmpSession, path: string, property: string, value: unknown): Promise<void> =>
+  tell(qmp, 'qom-set', { path, property, value })
+export const qomGet = (qmp: QmpSession, path: string, property: string): Promise<unknown> =>
+  qmp.execute('qom-get', { path, property })
+
+// ---- blocks
+
+export const blockdevAdd = (qmp: QmpSession, options: Readonly<Record<string, unknown>>): Promise<void> =>
+  tell(qmp, 'blockdev-add', options, { timeoutMs: 30_000 })
+export const blockdevDel = (qmp: QmpSession, nodeName: string): Promise<void> =>
+  tell(qmp, 'blockdev-del', { 'node-name': nodeName })
+
+export interface BlockdevMirrorArgs {
+  jobId: string
+  device: string
+  target: string
+  sync: 'top' | 'full' | 'none'
+  copyMode: 'write-blocking' | 'background'
+  speedBytesPerSecond?: number
+}
+export const blockdevMirror = (qmp: QmpSession, args: BlockdevMirrorArgs): Promise<void> =>
+  tell(qmp, 'blockdev-mirror', {
+    'job-id': args.jobId,
+    device: args.device,
+    target: args.target,
+    sync: args.sync,
+    'copy-mode': args.copyMode,
+    ...(args.speedBytesPerSecond === undefined ? {} : { speed: args.speedBytesPerSecond }),
+  })
+export const blockJobCancel = (qmp: QmpSession, jobId: string, force: boolean): Promise<void> =>
+  tell(qmp, 'block-job-cancel', { device: jobId, force })
+
+const blockJob = z.object({
+  type: z.string(),
+  device: z.string(),
+  len: z.number(),
+  offset: z.number(),
+  speed: z.number(),
+  ready: z.boolean(),
+  status: z.string(),
+})
+export type BlockJob = z.infer<typeof blockJob>
+export const queryBlockJobs = (qmp: QmpSession): Promise<BlockJob[]> =>
+  ask(qmp, z.array(blockJob), 'query-block-jobs')
+
+const blockNode = z.object({ 'node-name': z.string().optional(), file: z.string(), ro: z.boolean() })
+export const queryNamedBlockNodes = (qmp: QmpSession): Promise<z.infer<typeof blockNode>[]> =>
+  ask(qmp, z.array(blockNode), 'query-named-block-nodes', { flat: true })
+
+export const nbdServerStart = (qmp: QmpSession, socketPath: string): Promise<void> =>
+  tell(qmp, 'nbd-server-start', { addr: { type: 'unix', data: { path: socketPath } } })
+export const nbdServerStop = (qmp: QmpSession): Promise<void> => tell(qmp, 'nbd-server-stop')
+export const blockExportAdd = (
+  qmp: QmpSession,
+  args: { id: string; nodeName: string; name: string; writable: boolean },
+): Promise<void> =>
+  tell(qmp, 'block-export-add', {
+    type: 'nbd',
+    id: args.id,
+    'node-name': args.nodeName,
+    name: args.name,
+    writable: args.writable,
+  })
+export const blockExportDel = (qmp: QmpSession, id: string, mode: 'safe' | 'hard'): Promise<void> =>
+  tell(qmp, 'block-export-del', { id, mode })
+const blockExport = z.object({ id: z.string(), 'node-name': z.string(), 'shutting-down': z.boolean() })
+export const queryBlockExports = (qmp: QmpSession): Promise<z.infer<typeof blockExport>[]> =>
+  ask(qmp, z.array(blockExport), 'query-block-exports')
+
+// ---- migration: see ../migration.ts for what the answers mean
+
+export const migrate = (qmp: QmpSession, uri: string): Promise<void> => tell(qmp, 'migrate', { uri })
+export const migrateIncoming = (qmp: QmpSession, uri: string): Promise<void> =>
+  tell(qmp, 'migrate-incoming', { uri })
+export const migrateCancel = (qmp: QmpSession): Promise<void> => tell(qmp, 'migrate_cancel')
+export const migrateContinue = (qmp: QmpSession, state: string): Promise<void> =>
+  tell(qmp, 'migrate-continue', { state })
+export const migrateSetCapabilities = (
+  qmp: QmpSession,
+  capabilities: readonly { capability: string; state: boolean }[],
+): Promise<void> => tell(qmp, 'migrate-set-capabilities', { capabilities })
+export const migrateSetParameters = (
+  qmp: QmpSession,
+  parameters: Readonly<Record<string, unknown>>,
+): Promise<void> => tell(qmp, 'migrate-set-parameters', parameters)
+
+const ramInfo = z.object({
+  transferred: z.number(),
+  remaining: z.number(),
+  total: z.number(),
+  duplicate: z.number(),
+  'dirty-pages-rate': z.number(),
+  mbps: z.number(),
+  'dirty-sync-count': z.number(),
+  'page-size': z.number(),
+})
+const migrationInfo = z.object({
+  status: z.string().optional(),
+  ram: ramInfo.optional(),
+  'total-time': z.number().optional(),
+  'expected-downtime': z.number().optional(),
+  downtime: z.number().optional(),
+  'setup-time': z.number().optional(),
+  'cpu-throttle-percentage': z.number().optional(),
+  'error-desc': z.string().optional(),
+})
+export type MigrationInfo = z.infer<typeof migrationInfo>
+export const queryMigrate = (qmp: QmpSession): Promise<MigrationInfo> =>
+  ask(qmp, migrationInfo, 'query-migrate')

@@ -1,0 +1,101 @@
+/** Everything else that can be done with a guest, behind one button. */
+import { Menu } from '@base-ui/react/menu'
+import { Ellipsis } from 'lucide-react'
+import type { Dock } from '../../shared/models/dock.ts'
+import type { Guest } from '../../shared/models/guest.ts'
+import { canDelete, commandsFor, mayMove } from '../model/guest-words.ts'
+import type { GuestCommand } from '../state/actions.ts'
+import { useActions } from '../state/app-context.tsx'
+import { navigate } from '../state/route.ts'
+import { ask } from '../state/ui-store.ts'
+
+interface GuestMenuProps {
+  guest: Guest
+  isHere: boolean
+  /** Paired docks in reach to which it could be sent. Empty for a guest elsewhere. */
+  targets: readonly Dock[]
+}
+
+export function GuestMenu({ guest, isHere, targets }: GuestMenuProps) {
+  return (
+    <Menu.Root modal={false}>
+      <Menu.Trigger className="icon-btn" aria-label={`More for ${guest.name}`} title="More">
+        <Ellipsis size={18} aria-hidden />
+      </Menu.Trigger>
+      <Menu.Portal>
+        <Menu.Positioner sideOffset={6} align="end" className="positioner">
+          <Menu.Popup className="menu">
+            <Menu.Item
+              className="menu__item"
+              onClick={() =>
+                navigate({ kind: 'guest', dockId: guest.dockId, guestId: guest.id, tab: 'screen' })
+              }
+            >
+              Open
+            </Menu.Item>
+            {isHere && <CommandItems guest={guest} />}
+            {isHere && mayMove(guest) && <SendItems guest={guest} targets={targets} />}
+            {isHere && <EditItems guest={guest} />}
+          </Menu.Popup>
+        </Menu.Positioner>
+      </Menu.Portal>
+    </Menu.Root>
+  )
+}
+
+function CommandItems({ guest }: { guest: Guest }) {
+  const actions = useActions()
+  function run(command: GuestCommand): void {
+    if (command === 'forceOff') ask({ kind: 'force-off', guest })
+    else void actions.command(guest, command)
+  }
+  if (guest.operationId !== null) return null
+  return commandsFor(guest.state).map(({ command, label }) => (
+    <Menu.Item key={command} className="menu__item" onClick={() => run(command)}>
+      {label}
+    </Menu.Item>
+  ))
+}
+
+function SendItems({ guest, targets }: { guest: Guest; targets: readonly Dock[] }) {
+  const actions = useActions()
+  return (
+    <>
+      <Menu.Separator className="menu__line" />
+      {targets.map((dock) => (
+        <Menu.Item
+          key={dock.id}
+          className="menu__item"
+          onClick={() =>
+            void actions.move({ guestId: guest.id, fromDockId: guest.dockId, toDockId: dock.id })
+          }
+        >
+          Send to {dock.name}
+        </Menu.Item>
+      ))}
+      {targets.length === 0 && (
+        <Menu.Item className="menu__item" disabled>
+          Send to … (no paired PC in reach)
+        </Menu.Item>
+      )}
+    </>
+  )
+}
+
+function EditItems({ guest }: { guest: Guest }) {
+  return (
+    <>
+      <Menu.Separator className="menu__line" />
+      <Menu.Item className="menu__item" onClick={() => ask({ kind: 'rename', guest })}>
+        Rename…
+      </Menu.Item>
+      <Menu.Item
+        className="menu__item menu__item--danger"
+        disabled={!canDelete(guest)}
+        onClick={() => ask({ kind: 'delete', guest })}
+      >
+        Delete…{canDelete(guest) ? '' : ' (shut it down first)'}
+      </Menu.Item>
+    </>
+  )
+}

@@ -1,0 +1,64 @@
+/**
+ * A guest's screen as a small monitor. On the desk a guest is arriving at, it fills from below in proportion to
+ * the bytes that have come; the percentage stands on it.
+ */
+import { Monitor, Moon, Pause } from 'lucide-react'
+import { useRef } from 'react'
+import type { Guest } from '../../shared/models/guest.ts'
+import { hasLiveScreen } from '../model/guest-words.ts'
+import { usePicture } from '../state/pictures.ts'
+
+interface GuestPictureProps {
+  guest: Guest
+  /** 0 to 1 on the desk it arrives at; null everywhere else. */
+  fill: number | null
+}
+
+export function GuestPicture({ guest, fill }: GuestPictureProps) {
+  const frame = useRef<HTMLDivElement>(null)
+  const isArriving = guest.state.kind === 'arriving'
+  const dockId = guest.state.kind === 'arriving' ? guest.state.fromDockId : guest.dockId
+  const live = isArriving || hasLiveScreen(guest.state)
+  const src = usePicture({ guestId: guest.id, dockId }, live, frame)
+  const shown = live ? src : null
+  return (
+    <div className={`monitor monitor--${guest.state.kind}`} ref={frame}>
+      <div className="monitor__glass">
+        {shown === null ? (
+          <Placeholder guest={guest} />
+        ) : (
+          <img className="monitor__image" src={shown} alt="" draggable={false} />
+        )}
+        {fill !== null && <Fill src={shown} share={fill} />}
+        {guest.state.kind === 'paused' && (
+          <span className="monitor__badge">
+            <Pause size={14} aria-hidden /> paused
+          </span>
+        )}
+      </div>
+    </div>
+  )
+}
+
+function Fill({ src, share }: { src: string | null; share: number }) {
+  const percent = Math.round(share * 100)
+  const clipPath = `inset(${100 - percent}% 0 0 0)`
+  return (
+    <>
+      <div className="monitor__fill" style={{ clipPath }}>
+        {src !== null && <img className="monitor__image" src={src} alt="" draggable={false} />}
+      </div>
+      <div className="monitor__level" style={{ top: `${100 - percent}%` }} />
+      <span className="monitor__percent">{percent} %</span>
+    </>
+  )
+}
+
+function Placeholder({ guest }: { guest: Guest }) {
+  const off = guest.state.kind === 'stopped' || guest.state.kind === 'failed'
+  return (
+    <span className="monitor__placeholder">
+      {off ? <Moon size={22} aria-hidden /> : <Monitor size={22} aria-hidden />}
+    </span>
+  )
+}

@@ -1,0 +1,106 @@
+/** A move under way and how it ended: lines under a guest, never a dialog. */
+import { CircleCheck, CircleX, TriangleAlert, X } from 'lucide-react'
+import type { Operation } from '../../shared/models/operation.ts'
+import { Button, IconButton } from '../kit/button.tsx'
+import { ErrorText } from '../kit/error-notice.tsx'
+import { ProgressBar } from '../kit/progress-bar.tsx'
+import { amountWords, doneShare, paceWords, phaseWord, resultWords } from '../model/migration-words.ts'
+import { useActions } from '../state/app-context.tsx'
+import { routeHref } from '../state/route.ts'
+import { usePending } from '../state/ui-store.ts'
+
+export function CancelButton({ operation }: { operation: Operation }) {
+  const actions = useActions()
+  const pending = usePending(`cancel:${operation.id}`)
+  const { state } = operation
+  if (state.kind === 'cancelling') return <span className="moving__late">cancelling …</span>
+  if (state.kind !== 'running') return null
+  if (!state.cancellable) return <span className="moving__late">too late to cancel</span>
+  return (
+    <Button small disabled={pending} onClick={() => void actions.cancel(operation.id)}>
+      Cancel
+    </Button>
+  )
+}
+
+/** Phase, amount, pace and Cancel of whatever is under way. */
+export function WorkLines({ operation }: { operation: Operation }) {
+  const { work, progress } = operation
+  const word = work.kind === 'migration' ? phaseWord(work.phase) : 'preparing its disk'
+  const slowed = work.kind === 'migration' && work.throttlePercent > 0 ? ' · slowing the guest to finish' : ''
+  const amount = amountWords(progress)
+  const pace = paceWords(progress)
+  return (
+    <div className="moving">
+      <ProgressBar
+        label={
+          work.kind === 'migration' ? `Moving ${operation.guestName}` : `Creating ${operation.guestName}`
+        }
+        share={doneShare(progress)}
+        words={`${word}, ${amount}`}
+      />
+      <p className="moving__phase">
+        {work.kind === 'migration' ? (
+          <a href={routeHref({ kind: 'migration', id: operation.id })}>{word}</a>
+        ) : (
+          word
+        )}
+        {slowed}
+      </p>
+      <p className="moving__pace">
+        {amount}
+        {pace !== '' && <br />}
+        {pace}
+      </p>
+      <CancelButton operation={operation} />
+    </div>
+  )
+}
+
+/** How the last move ended, until somebody takes it off. */
+export function EndedLine({ operation }: { operation: Operation }) {
+  const { state, work } = operation
+  if (work.kind !== 'migration') return null
+  if (state.kind === 'done' && work.result !== null) {
+    return (
+      <Ended operation={operation} tone="good" icon={<CircleCheck size={16} aria-hidden />}>
+        {resultWords(work.result)} · <a href={routeHref({ kind: 'migration', id: operation.id })}>details</a>
+      </Ended>
+    )
+  }
+  if (state.kind === 'cancelled') {
+    return (
+      <Ended operation={operation} tone="calm" icon={<CircleX size={16} aria-hidden />}>
+        Move cancelled. It runs on here.
+      </Ended>
+    )
+  }
+  if (state.kind === 'failed') {
+    return (
+      <Ended operation={operation} tone="bad" icon={<TriangleAlert size={16} aria-hidden />}>
+        <ErrorText error={state.error} />
+      </Ended>
+    )
+  }
+  return null
+}
+
+interface EndedProps {
+  operation: Operation
+  tone: 'good' | 'calm' | 'bad'
+  icon: React.ReactNode
+  children: React.ReactNode
+}
+
+function Ended({ operation, tone, icon, children }: EndedProps) {
+  const actions = useActions()
+  return (
+    <div className={`ended ended--${tone}`}>
+      {icon}
+      <div className="ended__text">{children}</div>
+      <IconButton label="Dismiss" onClick={() => void actions.dismiss(operation.id)}>
+        <X size={14} aria-hidden />
+      </IconButton>
+    </div>
+  )
+}

@@ -1,0 +1,137 @@
+/** One guest: its screen first, then what it is, what it went through, and its log. It follows the guest when it moves. */
+import { Tabs } from '@base-ui/react/tabs'
+import { useMemo } from 'react'
+import type { Guest } from '../../shared/models/guest.ts'
+import { BlockedNote } from '../desk/blocked-panel.tsx'
+import { GuestMenu } from '../desk/guest-menu.tsx'
+import { MoveButton } from '../desk/move-button.tsx'
+import { EndedLine, WorkLines } from '../desk/move-progress.tsx'
+import { MigrationTable } from '../history/migration-table.tsx'
+import { Empty, Page } from '../kit/page.tsx'
+import { Uptime } from '../kit/ticking.tsx'
+import { findGuest, isUnderWay, latestOperations } from '../model/desk-view.ts'
+import { acceleratorWord, mayMove, sizeWords, stateTone, stateWord } from '../model/guest-words.ts'
+import { useHost } from '../state/app-context.tsx'
+import { type GuestTab, guestTabs, navigate, type Route } from '../state/route.ts'
+import { GuestDetails } from './guest-details.tsx'
+import { GuestLog } from './guest-log.tsx'
+import { GuestScreen } from './guest-screen.tsx'
+import { Unsettled } from './unsettled.tsx'
+
+const tabNames: Record<GuestTab, string> = {
+  screen: 'Screen',
+  details: 'Details',
+  moves: 'Moves',
+  log: 'Log',
+}
+
+type GuestRoute = Extract<Route, { kind: 'guest' }>
+
+export function GuestPage({ route }: { route: GuestRoute }) {
+  const guest = useHost((state) => findGuest(state.guests, route.guestId, route.dockId))
+  if (guest === null) {
+    return (
+      <Page title="Guest">
+        <Empty title="This guest is not in reach">
+          <p>It may have been deleted, or the PC it runs on is away.</p>
+        </Empty>
+      </Page>
+    )
+  }
+  return (
+    <Page wide title={guest.name} subtitle={<Subtitle guest={guest} />} aside={<PageActions guest={guest} />}>
+      <WorkOf guest={guest} />
+      {guest.state.kind === 'unsettled' && <Unsettled guest={guest} unsettled={guest.state} />}
+      <Tabs.Root value={route.tab} onValueChange={(tab: GuestTab) => navigate({ ...route, tab })}>
+        <Tabs.List className="tabs" aria-label={`About ${guest.name}`}>
+          {guestTabs.map((tab) => (
+            <Tabs.Tab key={tab} value={tab} className="tabs__tab">
+              {tabNames[tab]}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value={route.tab} className="tabs__panel">
+          <TabContent guest={guest} tab={route.tab} />
+        </Tabs.Panel>
+      </Tabs.Root>
+    </Page>
+  )
+}
+
+function TabContent({ guest, tab }: { guest: Guest; tab: GuestTab }) {
+  switch (tab) {
+    case 'screen':
+      return <GuestScreen guest={guest} />
+    case 'details':
+      return <GuestDetails guest={guest} />
+    case 'moves':
+      return <GuestMoves guestId={guest.id} />
+    case 'log':
+      return <GuestLog guest={guest} />
+  }
+}
+
+function Subtitle({ guest }: { guest: Guest }) {
+  const dockName = useHost(
+    (state) => state.docks.find((dock) => dock.id === guest.dockId)?.name ?? 'another PC',
+  )
+  return (
+    <p className="stand__state">
+      <span className={`dot dot--${stateTone(guest.state)}`} aria-hidden />
+      {stateWord(guest.state)} on {dockName} · {sizeWords(guest)}
+      {guest.bootedAtMs !== null && (
+        <>
+          {' · '}
+          <Uptime sinceMs={guest.bootedAtMs} />
+        </>
+      )}
+    </p>
+  )
+}
+
+function PageActions({ guest }: { guest: Guest }) {
+  const hereId = useHost((state) => state.info.dockId)
+  const docks = useHost((state) => state.docks)
+  const targets = useMemo(
+    () => docks.filter((dock) => dock.presence.kind === 'online' && dock.paired),
+    [docks],
+  )
+  const isHere = guest.dockId === hereId
+  const request = { guestId: guest.id, fromDockId: guest.dockId, toDockId: hereId }
+  return (
+    <>
+      {!isHere && mayMove(guest) && (
+        <MoveButton request={request} label="Migrate to this PC" hint={acceleratorWord(guest.accelerator)} />
+      )}
+      <GuestMenu guest={guest} isHere={isHere} targets={targets} />
+    </>
+  )
+}
+
+function WorkOf({ guest }: { guest: Guest }) {
+  const operations = useHost((state) => state.operations)
+  const operation = latestOperations(operations).get(guest.id) ?? null
+  return (
+    <>
+      <BlockedNote guestId={guest.id} />
+      {operation !== null && (
+        <div className="page__work">
+          {isUnderWay(operation) ? <WorkLines operation={operation} /> : <EndedLine operation={operation} />}
+        </div>
+      )}
+    </>
+  )
+}
+
+function GuestMoves({ guestId }: { guestId: string }) {
+  const migrations = useHost((state) => state.migrations)
+  const own = migrations.filter((record) => record.guestId === guestId)
+  if (own.length === 0) {
+    return (
+      <Empty title="It has not moved yet">
+        <p>Every move of this guest is kept here, with its time, freeze and bytes.</p>
+      </Empty>
+    )
+  }
+  return <MigrationTable records={own} hideGuest />
+}

@@ -1,0 +1,106 @@
+/**
+ * Who stands on which desk: the pure step from the host's state to what the main view draws. A guest that moves
+ * stands on two desks, whether or not the host already lists it on the second.
+ */
+import type { Dock } from '../../shared/models/dock.ts'
+import type { Guest } from '../../shared/models/guest.ts'
+import type { HostState } from '../../shared/models/host-state.ts'
+import type { Operation } from '../../shared/models/operation.ts'
+
+export interface Stand {
+  key: string
+  guest: Guest
+  /** `leaving` and `arriving` are the two ends of one move. */
+  part: 'standing' | 'leaving' | 'arriving'
+  /** What holds this guest, or how its last move ended while nobody has dismissed it. */
+  operation: Operation | null
+}
+
+export interface DeskModel {
+  dock: Dock
+  isHere: boolean
+  stands: Stand[]
+}
+
+export interface DesksModel {
+  here: DeskModel | null
+  others: DeskModel[]
+}
+
+export function desksModel(state: HostState): DesksModel {
+  const latest = latestOperations(state.operations)
+  const desks = state.docks.map((dock) => deskModel(dock, state, latest))
+  const others = desks.filter((desk) => !desk.isHere)
+  others.sort((a, b) => rank(a.dock) - rank(b.dock) || a.dock.name.localeCompare(b.dock.name))
+  return { here: desks.find((desk) => desk.isHere) ?? null, others }
+}
+
+/** The entry of a guest that people mean: where it runs, preferring the desk that was named. */
+export function findGuest(guests: readonly Guest[], guestId: string, dockId: string): Guest | null {
+  const same = guests.filter((guest) => guest.id === guestId)
+  const settled = same.filter((guest) => guest.state.kind !== 'arriving')
+  return settled.find((guest) => guest.dockId === dockId) ?? settled[0] ?? same[0] ?? null
+}
+
+/** The newest operation of each guest. */
+export function latestOperations(operations: readonly Operation[]): ReadonlyMap<string, Operation> {
+  const latest = new Map<string, Operation>()
+  for (const operation of operations) {
+    const known = latest.get(operation.guestId)
+    if (known === undefined || known.startedAtMs <= operation.startedAtMs)
+      latest.set(operation.guestId, operation)
+  }
+  return latest
+}
+
+export function isUnderWay(operation: Operation): boolean {
+  return operation.state.kind === 'running' || operation.state.kind === 'cancelling'
+}
+
+function deskModel(dock: Dock, state: HostState, latest: ReadonlyMap<string, Operation>): DeskModel {
+  const listed = state.guests.filter((guest) => guest.dockId === dock.id)
+  const stands = listed.map((guest) => stand(guest, latest.get(guest.id) ?? null))
+  for (const operation of latest.values()) {
+    const ghost = missingArrival(dock, listed, operation, state.guests)
+    if (ghost !== null) stands.push(stand(ghost, operation))
+  }
+  return { dock, isHere: dock.presence.kind === 'here', stands }
+}
+
+function stand(guest: Guest, operation: Operation | null): Stand {
+  const key = `${guest.dockId}/${guest.id}`
+  const base = { key, guest, operation: null }
+  if (operation === null) return { ...base, part: guest.state.kind === 'arriving' ? 'arriving' : 'standing' }
+  if (operation.work.kind !== 'migration') {
+    return { ...base, part: 'standing', operation: isUnderWay(operation) ? operation : null }
+  }
+  const { fromDockId, toDockId } = operation.work
+  if (isUnderWay(operation)) {
+    if (guest.dockId === toDockId) return { ...base, part: 'arriving', operation }
+    return { ...base, part: guest.dockId === fromDockId ? 'leaving' : 'standing', operation }
+  }
+  const tellsHere = guest.dockId === (operation.state.kind === 'done' ? toDockId : fromDockId)
+  return { ...base, part: 'standing', operation: tellsHere ? operation : null }
+}
+
+/** The picture that fills up on the destination while the host does not list the guest there yet. */
+function missingArrival(
+  dock: Dock,
+  listed: readonly Guest[],
+  operation: Operation,
+  guests: readonly Guest[],
+): Guest | null {
+  const { work } = operation
+  if (work.kind !== 'migration' || work.toDockId !== dock.id || !isUnderWay(operation)) return null
+  if (listed.some((guest) => guest.id === operation.guestId)) return null
+  const source = guests.find((guest) => guest.id === operation.guestId && guest.dockId === work.fromDockId)
+  if (source === undefined) return null
+  return { ...source, dockId: dock.id, state: { kind: 'arriving', fromDockId: work.fromDockId } }
+}
+
+/** Paired and reachable first, then who could be paired, then who is away. */
+function rank(dock: Dock): number {
+  if (dock.presence.kind === 'online') return 0
+  if (dock.presence.kind === 'nearby') return 1
+  return dock.paired ? 2 : 3
+}

@@ -1,0 +1,107 @@
+/** A guest's state in the words of people, and what can be done with it. Pure. */
+import { assertNever } from '../../shared/assert-never.ts'
+import { formatMemory } from '../../shared/format.ts'
+import type { Accelerator } from '../../shared/models/dock.ts'
+import type { Guest, GuestState } from '../../shared/models/guest.ts'
+import type { GuestCommand } from '../state/actions.ts'
+
+/** How a state looks: one of few tones, so that colour never carries more than the words do. */
+export type Tone = 'on' | 'waiting' | 'off' | 'trouble'
+
+export function stateWord(state: GuestState): string {
+  switch (state.kind) {
+    case 'stopped':
+      return 'off'
+    case 'starting':
+      return 'starting'
+    case 'running':
+      return 'running'
+    case 'paused':
+      return 'paused'
+    case 'shutting-down':
+      return 'shutting down'
+    case 'preparing':
+      return 'being created'
+    case 'arriving':
+      return 'arriving'
+    case 'unsettled':
+      return 'needs your decision'
+    case 'failed':
+      return 'failed'
+    default:
+      return assertNever(state)
+  }
+}
+
+export function stateTone(state: GuestState): Tone {
+  switch (state.kind) {
+    case 'running':
+      return 'on'
+    case 'stopped':
+      return 'off'
+    case 'unsettled':
+    case 'failed':
+      return 'trouble'
+    default:
+      return 'waiting'
+  }
+}
+
+export function coresWord(cores: number): string {
+  return cores === 1 ? '1 core' : `${cores} cores`
+}
+
+/** `2 cores · 512 MiB` */
+export function sizeWords(guest: Pick<Guest, 'cores' | 'memoryBytes'>): string {
+  return `${coresWord(guest.cores)} · ${formatMemory(guest.memoryBytes)}`
+}
+
+/** One word on speed; the sentence behind it stands in the guest's details. */
+export function acceleratorWord(accelerator: Accelerator): string {
+  return accelerator.kind === 'kvm' ? 'full speed (KVM)' : 'emulated, slower'
+}
+
+/** True where the guest has a picture that changes. */
+export function hasLiveScreen(state: GuestState): boolean {
+  return state.kind === 'running' || state.kind === 'paused' || state.kind === 'shutting-down'
+}
+
+export interface CommandChoice {
+  command: GuestCommand
+  label: string
+}
+
+const choices: Record<GuestCommand, CommandChoice> = {
+  start: { command: 'start', label: 'Start' },
+  pause: { command: 'pause', label: 'Pause' },
+  resume: { command: 'resume', label: 'Resume' },
+  shutDown: { command: 'shutDown', label: 'Shut down' },
+  forceOff: { command: 'forceOff', label: 'Force off…' },
+}
+
+/** What makes sense in a state, the most likely wish first. */
+export function commandsFor(state: GuestState): CommandChoice[] {
+  switch (state.kind) {
+    case 'stopped':
+    case 'failed':
+      return [choices.start]
+    case 'running':
+      return [choices.pause, choices.shutDown, choices.forceOff]
+    case 'paused':
+      return [choices.resume, choices.forceOff]
+    case 'shutting-down':
+    case 'starting':
+      return [choices.forceOff]
+    default:
+      return []
+  }
+}
+
+export function canDelete(guest: Guest): boolean {
+  return guest.operationId === null && (guest.state.kind === 'stopped' || guest.state.kind === 'failed')
+}
+
+/** Whether moving is worth offering; the host's check says whether it will work. */
+export function mayMove(guest: Guest): boolean {
+  return !['arriving', 'preparing', 'unsettled'].includes(guest.state.kind) && guest.operationId === null
+}

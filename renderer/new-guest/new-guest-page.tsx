@@ -1,0 +1,105 @@
+/** Describes a new guest: where it comes from, its name, its size. Complaints appear once a field was asked for. */
+import { type FormEvent, useState } from 'react'
+import type { ErrorShape } from '../../shared/errors/index.ts'
+import { Button } from '../kit/button.tsx'
+import { Choice } from '../kit/choice.tsx'
+import { ErrorNotice } from '../kit/error-notice.tsx'
+import { NumberField } from '../kit/number-field.tsx'
+import { Page } from '../kit/page.tsx'
+import { TextField } from '../kit/text-field.tsx'
+import { useActions, useHost } from '../state/app-context.tsx'
+import { navigate } from '../state/route.ts'
+import { usePending } from '../state/ui-store.ts'
+import { type Draft, emptyDraft, type Problems, readDraft, withKind } from './draft.ts'
+import { SourceFields, SourcePicker } from './source-fields.tsx'
+
+export interface DraftProps {
+  draft: Draft
+  change: (part: Partial<Draft>) => void
+  problems: Problems
+}
+
+export function NewGuestPage() {
+  const actions = useActions()
+  const pending = usePending('create')
+  const demoAvailable = useHost((state) => state.info.demoGuestAvailable)
+  const [draft, setDraft] = useState(() => withKind(emptyDraft, demoAvailable ? 'demo' : 'disk'))
+  const [asked, setAsked] = useState(false)
+  const [error, setError] = useState<ErrorShape | null>(null)
+  const read = readDraft(draft)
+  const problems = asked && 'problems' in read ? read.problems : {}
+  const change = (part: Partial<Draft>) => setDraft((old) => ({ ...old, ...part }))
+  async function submit(event: FormEvent): Promise<void> {
+    event.preventDefault()
+    setAsked(true)
+    if (!('guest' in read)) return
+    const outcome = await actions.create(read.guest)
+    if ('error' in outcome) setError(outcome.error)
+    else navigate({ kind: 'desk' })
+  }
+  return (
+    <Page title="New guest">
+      <form className="form" onSubmit={(event) => void submit(event)} noValidate>
+        <SourcePicker
+          kind={draft.kind}
+          demoAvailable={demoAvailable}
+          onChange={(kind) => setDraft((old) => withKind(old, kind))}
+        />
+        <SourceFields draft={draft} change={change} problems={problems} />
+        <SizeFields draft={draft} change={change} problems={problems} />
+        {error !== null && <ErrorNotice error={error} />}
+        <div className="form__buttons">
+          <Button type="submit" look="primary" disabled={pending}>
+            {pending ? 'Creating …' : 'Create guest'}
+          </Button>
+          <Button onClick={() => navigate({ kind: 'desk' })}>Cancel</Button>
+        </div>
+      </form>
+    </Page>
+  )
+}
+
+function SizeFields({ draft, change, problems }: DraftProps) {
+  return (
+    <>
+      <TextField
+        label="Name"
+        value={draft.name}
+        onChange={(name) => change({ name })}
+        problem={problems.name}
+        maxLength={64}
+        placeholder="for example: Workshop"
+      />
+      <div className="form__row">
+        <NumberField
+          label="Cores"
+          value={draft.cores}
+          onChange={(cores) => change({ cores })}
+          min={1}
+          max={64}
+        />
+        <NumberField
+          label="Memory"
+          unit="MiB"
+          value={draft.memoryMebibytes}
+          onChange={(memoryMebibytes) => change({ memoryMebibytes })}
+          min={128}
+          max={1024 ** 2}
+          step={256}
+        />
+        <Choice
+          label="Network"
+          value={draft.network}
+          options={[
+            ['user', 'Internet'],
+            ['none', 'None'],
+          ]}
+          onChange={(network) => change({ network })}
+        />
+      </div>
+      {(problems.cores ?? problems.memoryMebibytes) !== undefined && (
+        <p className="field__problem">{problems.cores ?? problems.memoryMebibytes}</p>
+      )}
+    </>
+  )
+}

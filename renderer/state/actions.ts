@@ -1,0 +1,107 @@
+/**
+ * What a person can do, as functions: each calls the host, marks itself as pending meanwhile and tells a failure
+ * where the person looks. None of them changes the host's state in the page; the host's events do.
+ */
+import type { ErrorShape } from '../../shared/errors/index.ts'
+import type { Dock } from '../../shared/models/dock.ts'
+import type { Guest, NewGuest } from '../../shared/models/guest.ts'
+import type { HostSettings } from '../../shared/models/host-state.ts'
+import type { MigrationRequest } from '../../shared/models/migration.ts'
+import { toErrorShape } from '../client/errors.ts'
+import type { HostClient } from '../client/host-client.ts'
+import { askCheck, requestKey } from './checks.ts'
+import { showDone, showError } from './toasts.ts'
+import { setPending, useUi } from './ui-store.ts'
+
+export type GuestCommand = 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'
+/** Null when it went well. */
+export type Outcome = ErrorShape | null
+
+/** The key under which a call about a guest is pending. */
+export function guestKey(guestId: string): string {
+  return `guest:${guestId}`
+}
+
+export function moveKey(request: MigrationRequest): string {
+  return `move:${requestKey(request)}`
+}
+
+async function attempt(key: string, call: () => Promise<unknown>): Promise<Outcome> {
+  setPending(key, true)
+  try {
+    await call()
+    return null
+  } catch (thrown) {
+    return toErrorShape(thrown)
+  } finally {
+    setPending(key, false)
+  }
+}
+
+async function attemptAloud(key: string, call: () => Promise<unknown>): Promise<boolean> {
+  const error = await attempt(key, call)
+  if (error !== null) showError(error)
+  return error === null
+}
+
+async function move(client: HostClient, request: MigrationRequest): Promise<void> {
+  useUi.setState({ blocked: null })
+  let errors: ErrorShape[] = []
+  const failure = await attempt(moveKey(request), async () => {
+    const check = await askCheck(client, request, true)
+    errors = check.blockers
+    if (errors.length === 0) await client.migrations.start(request)
+  })
+  if (failure !== null) errors = [failure]
+  if (errors.length > 0) useUi.setState({ blocked: { request, errors } })
+}
+
+async function remove(client: HostClient, guest: Guest): Promise<void> {
+  const key = guestKey(guest.id)
+  const done = await attemptAloud(key, () => client.guests.remove({ guestId: guest.id }))
+  if (!done) return
+  showDone(`Deleted ${guest.name}. Its disk is in the trash.`, () => {
+    void attemptAloud(key, () => client.guests.undoRemove({ guestId: guest.id }))
+  })
+}
+
+async function create(
+  client: HostClient,
+  guest: NewGuest,
+): Promise<{ guestId: string } | { error: ErrorShape }> {
+  let guestId = ''
+  const error = await attempt('create', async () => {
+    guestId = (await client.guests.create(guest)).guestId
+  })
+  return error === null ? { guestId } : { error }
+}
+
+export function createActions(client: HostClient) {
+  return {
+    command: (guest: Guest, command: GuestCommand) =>
+      attemptAloud(guestKey(guest.id), () => client.guests[command]({ guestId: guest.id })),
+    rename: (guestId: string, name: string) =>
+      attempt(guestKey(guestId), () => client.guests.rename({ guestId, name })),
+    remove: (guest: Guest) => remove(client, guest),
+    create: (guest: NewGuest) => create(client, guest),
+    move: (request: MigrationRequest) => move(client, request),
+    cancel: (operationId: string) =>
+      attemptAloud(`cancel:${operationId}`, () => client.operations.cancel({ operationId })),
+    dismiss: (operationId: string) =>
+      attemptAloud(`dismiss:${operationId}`, () => client.operations.dismiss({ operationId })),
+    settle: (migrationId: string, choice: 'run-here' | 'give-up-here') =>
+      attemptAloud(`settle:${migrationId}`, () => client.migrations.settle({ migrationId, choice })),
+    connect: (address: string) => attempt('connect', () => client.docks.connect({ address })),
+    pair: (dock: Dock) =>
+      attemptAloud(`pair:${dock.id}`, () => client.docks.startPairing({ dockId: dock.id })),
+    unpair: (dock: Dock) => attemptAloud(`pair:${dock.id}`, () => client.docks.unpair({ dockId: dock.id })),
+    confirmPairing: (pairingId: string) =>
+      attemptAloud(`pairing:${pairingId}`, () => client.docks.confirmPairing({ pairingId })),
+    refusePairing: (pairingId: string) =>
+      attemptAloud(`pairing:${pairingId}`, () => client.docks.refusePairing({ pairingId })),
+    changeSettings: (change: Partial<HostSettings>) =>
+      attempt('settings', () => client.settings.change(change)),
+    quitHost: () => attemptAloud('quit', () => client.host.quit()),
+  }
+}
+export type Actions = ReturnType<typeof createActions>

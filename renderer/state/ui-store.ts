@@ -1,0 +1,59 @@
+/** What only this page knows: what is being dragged, asked, waited for. Nothing in here is a copy of the host's state. */
+import { create } from 'zustand'
+import type { ErrorShape } from '../../shared/errors/index.ts'
+import type { Dock } from '../../shared/models/dock.ts'
+import type { Guest } from '../../shared/models/guest.ts'
+import type { MigrationRequest } from '../../shared/models/migration.ts'
+
+/** The one question that may be open at a time. */
+export type Question =
+  | { kind: 'rename'; guest: Guest }
+  | { kind: 'delete'; guest: Guest }
+  | { kind: 'force-off'; guest: Guest }
+  | { kind: 'run-here'; guest: Guest; migrationId: string; otherName: string }
+  | { kind: 'give-up-here'; guest: Guest; migrationId: string; otherName: string }
+  | { kind: 'unpair'; dock: Dock }
+
+export interface Blocked {
+  request: MigrationRequest
+  errors: ErrorShape[]
+}
+
+interface UiState {
+  question: Question | null
+  /** Why the last wish to move could not be met; shown at the guest. */
+  blocked: Blocked | null
+  dragged: { guestId: string; fromDockId: string } | null
+  /** Keys of calls that have not been answered yet. */
+  pending: ReadonlySet<string>
+  hiddenPairings: ReadonlySet<string>
+}
+
+export const useUi = create<UiState>()(() => ({
+  question: null,
+  blocked: null,
+  dragged: null,
+  pending: new Set(),
+  hiddenPairings: new Set(),
+}))
+
+export function ask(question: Question | null): void {
+  useUi.setState({ question })
+}
+
+export function hidePairing(pairingId: string): void {
+  useUi.setState((ui) => ({ hiddenPairings: new Set(ui.hiddenPairings).add(pairingId) }))
+}
+
+export function setPending(key: string, isPending: boolean): void {
+  useUi.setState((ui) => {
+    const pending = new Set(ui.pending)
+    if (isPending) pending.add(key)
+    else pending.delete(key)
+    return { pending }
+  })
+}
+
+export function usePending(key: string): boolean {
+  return useUi((ui) => ui.pending.has(key))
+}

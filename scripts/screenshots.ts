@@ -1,0 +1,175 @@
+/**
+ * Takes pictures of every view over its fixtures: `node scripts/screenshots.ts [--out folder] [--only name,…]
+ * [--theme light|dark] [--size wide|narrow]`. Starts Vite's server on loopback and Debian's Chromium, and where
+ * QEMU is installed a machine whose screen the guest page shows. Ends what it started.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdir, mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Browser, chromium, type Page } from '@playwright/test'
+import { createServer } from 'vite'
+import { scenarios } from '../renderer/fixtures/scenarios.ts'
+
+const sizes = { wide: { width: 1280, height: 800 }, narrow: { width: 420, height: 800 } } as const
+const screenPort = 15_987
+
+interface Shot {
+  scenario: string
+  /** Added to the file's name; what is done before the picture is taken. */
+  step?: { name: string; act: (page: Page) => Promise<void> }
+}
+
+const shots: Shot[] = [
+  ...Object.keys(scenarios).map((scenario) => ({ scenario })),
+  {
+    scenario: 'elsewhere',
+    step: {
+      name: 'pointed',
+      act: (page) => page.getByRole('button', { name: 'Migrate to this PC' }).first().hover(),
+    },
+  },
+  {
+    scenario: 'blocked',
+    step: {
+      name: 'explained',
+      act: (page) => page.getByRole('button', { name: 'Migrate to this PC' }).click(),
+    },
+  },
+  {
+    scenario: 'one-here',
+    step: { name: 'menu', act: (page) => page.getByRole('button', { name: 'More for Workshop' }).click() },
+  },
+  {
+    scenario: 'unsettled-page',
+    step: { name: 'asked', act: (page) => page.getByRole('button', { name: 'Run it here anyway…' }).click() },
+  },
+  { scenario: 'new', step: { name: 'complaints', act: complain } },
+  { scenario: 'new', step: { name: 'files', act: browseFiles } },
+  { scenario: 'offline', step: { name: 'address', act: addAddress } },
+  {
+    scenario: 'details',
+    step: { name: 'rename', act: (page) => page.getByRole('button', { name: 'Rename…' }).click() },
+  },
+  { scenario: 'elsewhere', step: { name: 'deleted', act: deleteGuest } },
+]
+
+async function complain(page: Page): Promise<void> {
+  await page.getByRole('radio', { name: 'Linux kernel' }).click()
+  await page.getByRole('button', { name: 'Create guest' }).click()
+}
+
+async function browseFiles(page: Page): Promise<void> {
+  await page.getByRole('radio', { name: 'Disk image' }).click()
+  await page.getByRole('button', { name: 'Choose: Disk image' }).click()
+  await page.getByRole('button', { name: 'Disks' }).click()
+  await page.getByText('mail server.qcow2').waitFor()
+}
+
+async function addAddress(page: Page): Promise<void> {
+  await page.getByLabel('Add a PC by address').fill('192.168.7.9')
+  await page.getByRole('button', { name: 'Add', exact: true }).click()
+  await page.getByText('cannot be reached').waitFor()
+}
+
+async function deleteGuest(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'More for Mail' }).click()
+  await page.getByRole('menuitem', { name: 'Delete…' }).click()
+  await page.getByRole('button', { name: 'Delete' }).click()
+  await page.getByText('Its disk is in the trash').waitFor()
+}
+
+function startScreen(): ChildProcess | null {
+  const child = spawn(
+    'qemu-system-x86_64',
+    [
+      '-accel',
+      'tcg',
+      '-m',
+      '32',
+      '-nodefaults',
+      '-vga',
+      'std',
+      '-display',
+      'none',
+      '-vnc',
+      `127.0.0.1:87,websocket=${screenPort}`,
+    ],
+    { stdio: 'ignore' },
+  )
+  child.on('error', () =>
+    console.log('QEMU is not installed here: the guest page is shown without a screen.'),
+  )
+  return child
+}
+
+async function take(
+  browser: Browser,
+  base: string,
+  shot: Shot,
+  theme: 'light' | 'dark',
+  size: keyof typeof sizes,
+  out: string,
+): Promise<void> {
+  const page = await browser.newPage({ viewport: sizes[size], reducedMotion: 'reduce' })
+  page.on('pageerror', (error) => console.log(`${shot.scenario}: ${error.message}`))
+  page.on(
+    'console',
+    (message) => message.type() === 'error' && console.log(`${shot.scenario}: ${message.text()}`),
+  )
+  const query = new URLSearchParams({
+    fixture: shot.scenario,
+    theme,
+    screen: `ws://127.0.0.1:${screenPort}/`,
+  })
+  await page.goto(`${base}fixtures.html?${query}`)
+  await page.getByRole('main').waitFor()
+  await shot.step?.act(page)
+  await page.waitForTimeout(shot.scenario === 'screen' ? 2500 : 350)
+  const name = [shot.scenario, shot.step?.name, size, theme].filter((part) => part !== undefined).join('-')
+  await page.screenshot({ path: join(out, `${name}.png`), fullPage: shot.step === undefined })
+  await page.close()
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string' },
+      only: { type: 'string' },
+      theme: { type: 'string' },
+      size: { type: 'string' },
+    },
+  })
+  const out = values.out ?? (await mkdtemp(join(tmpdir(), 'wdock-pictures-')))
+  await mkdir(out, { recursive: true })
+  const wanted = values.only?.split(',')
+  const server = await createServer({ server: { host: '127.0.0.1', port: 0 }, logLevel: 'error' })
+  await server.listen()
+  const base = server.resolvedUrls?.local[0] ?? ''
+  const root = process.getuid?.() === 0
+  const browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--disable-gpu', '--disable-background-networking', ...(root ? ['--no-sandbox'] : [])],
+  })
+  const screen = startScreen()
+  try {
+    for (const shot of shots) {
+      if (wanted !== undefined && !wanted.includes(shot.scenario)) continue
+      for (const theme of ['light', 'dark'] as const) {
+        if (values.theme !== undefined && values.theme !== theme) continue
+        for (const size of ['wide', 'narrow'] as const) {
+          if (values.size !== undefined && values.size !== size) continue
+          await take(browser, base, shot, theme, size, out)
+        }
+      }
+    }
+  } finally {
+    screen?.kill()
+    await browser.close()
+    await server.close()
+  }
+  console.log(`The pictures are in ${out}`)
+}
+
+await main()
