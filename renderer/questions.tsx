@@ -37,7 +37,7 @@ function Confirmation({ question }: { question: Exclude<Question, { kind: 'renam
       case 'give-up-here':
         return void actions.settle(question.migrationId, question.kind)
       default:
-        return assertNever(question)
+        assertNever(question)
     }
   }
   return (

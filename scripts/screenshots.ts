@@ -104,32 +104,47 @@ function startScreen(): ChildProcess | null {
   return child
 }
 
-async function take(
-  browser: Browser,
-  base: string,
-  shot: Shot,
-  theme: 'light' | 'dark',
-  size: keyof typeof sizes,
-  out: string,
-): Promise<void> {
-  const page = await browser.newPage({ viewport: sizes[size], reducedMotion: 'reduce' })
+interface Look {
+  theme: 'light' | 'dark'
+  size: keyof typeof sizes
+}
+
+interface Studio {
+  base: string
+  out: string
+}
+
+/** One look shares one browser context, so that the server's modules are fetched once. */
+async function takeAll(browser: Browser, studio: Studio, look: Look, wanted: readonly Shot[]): Promise<void> {
+  const context = await browser.newContext({ viewport: sizes[look.size], reducedMotion: 'reduce' })
+  for (const shot of wanted) {
+    const page = await context.newPage()
+    await take(page, studio, look, shot)
+    await page.close()
+  }
+  await context.close()
+}
+
+async function take(page: Page, { base, out }: Studio, { theme, size }: Look, shot: Shot): Promise<void> {
   page.on('pageerror', (error) => console.log(`${shot.scenario}: ${error.message}`))
-  page.on(
-    'console',
-    (message) => message.type() === 'error' && console.log(`${shot.scenario}: ${message.text()}`),
-  )
-  const query = new URLSearchParams({
-    fixture: shot.scenario,
-    theme,
-    screen: `ws://127.0.0.1:${screenPort}/`,
-  })
+  page.on('console', (message) => message.type() === 'error' && console.log(`${shot.scenario}: ${message.text()}`))
+  const query = new URLSearchParams({ fixture: shot.scenario, theme, screen: `ws://127.0.0.1:${screenPort}/` })
   await page.goto(`${base}fixtures.html?${query}`)
   await page.getByRole('main').waitFor()
   await shot.step?.act(page)
   await page.waitForTimeout(shot.scenario === 'screen' ? 2500 : 350)
   const name = [shot.scenario, shot.step?.name, size, theme].filter((part) => part !== undefined).join('-')
   await page.screenshot({ path: join(out, `${name}.png`), fullPage: shot.step === undefined })
-  await page.close()
+}
+
+function looks(theme: string | undefined, size: string | undefined): Look[] {
+  const all: Look[] = [
+    { theme: 'light', size: 'wide' },
+    { theme: 'dark', size: 'wide' },
+    { theme: 'light', size: 'narrow' },
+    { theme: 'dark', size: 'narrow' },
+  ]
+  return all.filter((look) => (theme ?? look.theme) === look.theme && (size ?? look.size) === look.size)
 }
 
 async function main(): Promise<void> {
@@ -143,7 +158,8 @@ async function main(): Promise<void> {
   })
   const out = values.out ?? (await mkdtemp(join(tmpdir(), 'wdock-pictures-')))
   await mkdir(out, { recursive: true })
-  const wanted = values.only?.split(',')
+  const only = values.only?.split(',')
+  const wanted = shots.filter((shot) => only === undefined || only.includes(shot.scenario))
   const server = await createServer({ server: { host: '127.0.0.1', port: 0 }, logLevel: 'error' })
   await server.listen()
   const base = server.resolvedUrls?.local[0] ?? ''
@@ -154,16 +170,7 @@ async function main(): Promise<void> {
   })
   const screen = startScreen()
   try {
-    for (const shot of shots) {
-      if (wanted !== undefined && !wanted.includes(shot.scenario)) continue
-      for (const theme of ['light', 'dark'] as const) {
-        if (values.theme !== undefined && values.theme !== theme) continue
-        for (const size of ['wide', 'narrow'] as const) {
-          if (values.size !== undefined && values.size !== size) continue
-          await take(browser, base, shot, theme, size, out)
-        }
-      }
-    }
+    for (const look of looks(values.theme, values.size)) await takeAll(browser, { base, out }, look, wanted)
   } finally {
     screen?.kill()
     await browser.close()

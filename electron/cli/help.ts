@@ -38,7 +38,9 @@ export function commandHelp(command: Command): string {
   const left = flags.map(([name, spec]) => flagWords(name, spec))
   const width = Math.max(...left.map((words) => words.length))
   const lines = flags.map(([, spec], index) => `  ${left[index]?.padEnd(width)}  ${spec.says}`)
-  return [`Usage: wdock ${synopsis(command)} [options]`, '', `${sentence(command.says)}`, '', ...lines].join('\n')
+  return [`Usage: wdock ${synopsis(command)} [options]`, '', `${sentence(command.says)}`, '', ...lines].join(
+    '\n',
+  )
 }
 
 function flagWords(name: string, spec: FlagSpec): string {

@@ -19,12 +19,7 @@ export async function runWdock(words: readonly string[], io: Io, version: string
   }
 }
 
-async function dispatch(
-  words: readonly string[],
-  io: Io,
-  version: string,
-  json: boolean,
-): Promise<number> {
+async function dispatch(words: readonly string[], io: Io, version: string, json: boolean): Promise<number> {
   const asked = helpOrVersion(words, version)
   if (asked) {
     io.print(json ? JSON.stringify(asked.value) : asked.text)
@@ -81,7 +76,8 @@ export function findCommand(words: readonly string[]): { command: Command; rest:
   }
   const first = given[0] ?? ''
   const below = catalogue.filter((one) => one.name.startsWith(`${first} `)).map((one) => one.name)
-  const why = below.length > 0 ? `wdock ${first} goes on with: ${below.join(', ')}` : `There is no command "${first}"`
+  const why =
+    below.length > 0 ? `wdock ${first} goes on with: ${below.join(', ')}` : `There is no command "${first}"`
   throw usage({ name: '' }, why)
 }
 
@@ -94,5 +90,7 @@ function tellFailure(error: WdockError, io: Io, json: boolean): number {
 function exitCodeOf(error: WdockError): number {
   if (error.code === 'host.not_running') return exitCodes.notRunning
   if (error.code === 'host.cancelled') return exitCodes.cancelled
-  return error.code.startsWith('command.') || error.code === 'host.bad_input' ? exitCodes.usage : exitCodes.failed
+  return error.code.startsWith('command.') || error.code === 'host.bad_input'
+    ? exitCodes.usage
+    : exitCodes.failed
 }

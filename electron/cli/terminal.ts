@@ -21,7 +21,12 @@ export function terminalIo(): Io {
     },
     openWindow: async (url) => {
       const { openWindow } = await import('../browser/open-window.ts')
-      await openWindow({ url, profileRoot: resolvePaths(process.env).config, env: process.env, detached: true })
+      await openWindow({
+        url,
+        profileRoot: resolvePaths(process.env).config,
+        env: process.env,
+        detached: true,
+      })
     },
   }
 }

@@ -1,5 +1,5 @@
 /** `wdock`, the command line of Wireless Dock+: everything a person can do, and `--json` for scripts. */
-import { appVersion } from '../app-version.ts'
+import { appVersion } from '../installation.ts'
 import { runWdock } from './run.ts'
 import { terminalIo } from './terminal.ts'
 

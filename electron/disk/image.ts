@@ -298,7 +298,11 @@ function toolFailure(path: string, result: ToolResult): WdockError {
   if (/No space left on device|Disk quota exceeded/.test(detail))
     return fail('host.disk_full', { path }, { detail })
   if (/Permission denied/.test(detail)) return fail('host.no_permission', { path }, { detail })
-  if (/Image is corrupt|truncated|end of file|Could not read|too large|Invalid argument/i.test(detail)) {
+  if (
+    /Could not open|Image is corrupt|truncated|end of file|Could not read|too large|Invalid argument/i.test(
+      detail,
+    )
+  ) {
     return fail('disk.truncated', { path }, { detail })
   }
   return fail('disk.image_tool_failed', { path }, { detail })

@@ -7,9 +7,9 @@
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { fail, type WdockError } from '../../shared/errors/index.ts'
+import { type Address, formatAddress } from './address.ts'
 import { dockIdOf } from './dock-id.ts'
 import type { Identity } from './identity.ts'
-import { type Address, formatAddress } from './address.ts'
 import type { StreamUse } from './types.ts'
 
 export const pairingAlpn = 'wdock-pairing/1'

@@ -3,8 +3,8 @@
  * one channel at most comes out of it, and that the failure told is the one that says most.
  */
 import { fail, isCode, toWdockError, type WdockError } from '../../shared/errors/index.ts'
-import { type Channel, type DialOptions, dial } from './channels.ts'
 import type { Address } from './address.ts'
+import { type Channel, type DialOptions, dial } from './channels.ts'
 
 const staggerMs = 250
 

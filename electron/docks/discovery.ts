@@ -8,12 +8,12 @@ import type { Bonjour, Browser, Service } from 'bonjour-service'
 import { z } from 'zod'
 import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
+import type { Address } from './address.ts'
 import { dockIdSchema, shortId } from './dock-id.ts'
 import { dockNameSchema } from './identity.ts'
 import { chooseInterfaces, type UsableInterface } from './interfaces.ts'
 import { protocolRange } from './messages.ts'
 import { openBonjour } from './multicast.ts'
-import type { Address } from './address.ts'
 
 const serviceType = 'wdock'
 const lookEveryMs = 3000

@@ -6,12 +6,12 @@
 import { fail, isCode, type WdockError } from '../../shared/errors/index.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
+import type { Address } from './address.ts'
 import { Calls, type Handlers } from './calls.ts'
 import type { Channel, ChannelRegistry } from './channels.ts'
 import { ControlChannel } from './control.ts'
 import { plainAddress } from './listener.ts'
 import { type HelloMessage, protocolRange } from './messages.ts'
-import type { Address } from './address.ts'
 import { RateLimit } from './rate-limit.ts'
 
 const surplusWithinMs = 2000

@@ -6,11 +6,11 @@
 import { fail, isCode, toWdockError, type WdockError } from '../../shared/errors/index.ts'
 import type { Log } from '../platform/log.ts'
 import type { Random } from '../platform/random.ts'
+import type { Address } from './address.ts'
 import { type ChannelRegistry, controlAlpn } from './channels.ts'
 import { dialAny } from './dial-any.ts'
 import type { Identity } from './identity.ts'
 import type { Links } from './links.ts'
-import type { Address } from './address.ts'
 
 const firstDelayMs = 500
 const maxDelayMs = 15_000
@@ -91,7 +91,8 @@ export class Redialler {
       signal.addEventListener('abort', onAbort)
       void this.now(dockId).then((failure) => {
         // Closed as surplus: both docks dialled at once, and the other channel is about to be the link.
-        if (failure !== null && isCode(failure, 'dock.link_lost')) timer = setTimeout(done, surplusWaitMs, failure)
+        if (failure !== null && isCode(failure, 'dock.link_lost'))
+          timer = setTimeout(done, surplusWaitMs, failure)
         else done(failure)
       })
     })

@@ -2,8 +2,9 @@
  * What was heard of docks, paired or not: by discovery, and by addresses that people typed. Promises nothing
  * about truth: names and addresses here are for lists and for dialling, where identity is checked.
  */
-import type { Hint } from './discovery.ts'
+
 import { type Address, uniqueAddresses, withFirst } from './address.ts'
+import type { Hint } from './discovery.ts'
 
 export interface Sighting {
   name: string

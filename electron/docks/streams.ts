@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { z } from 'zod'
 import { errorFromShape, errorShape, fail } from '../../shared/errors/index.ts'
 import type { Log } from '../platform/log.ts'
+import type { Address } from './address.ts'
 import {
   type Channel,
   type ChannelRegistry,
@@ -18,7 +19,6 @@ import {
 import { encodeFrame, headerFrameLimitBytes, readFrame } from './framing.ts'
 import type { Identity } from './identity.ts'
 import { errorForPeer } from './messages.ts'
-import type { Address } from './address.ts'
 import type { CallOptions, From, StreamHandler, StreamUse } from './types.ts'
 
 const openTimeoutMs = 10_000

@@ -4,8 +4,8 @@
  */
 import { systemClock } from '../platform/clock.ts'
 import { systemRandom } from '../platform/random.ts'
-import { type Identity, openIdentity, readDockName } from './identity.ts'
 import type { Address } from './address.ts'
+import { type Identity, openIdentity, readDockName } from './identity.ts'
 import { Peers } from './peers.ts'
 
 export interface DirectPairingSide {

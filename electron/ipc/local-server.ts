@@ -1,17 +1,18 @@
 /**
  * The host for browsers and programs of this PC: HTTP and WebSocket on 127.0.0.1. Serves the page, calls
  * under `/rpc` and guest screens under `/screen/<ticket>`. Promises that nothing but the page's own files is
- * given without token or ticket, that foreign origins get nothing, and that what one client can hold is
- * limited. Relies on a `HostService`.
+ * given without token or ticket, that foreign origins and other users get nothing, and that what one client
+ * can hold is limited. Relies on a `HostService`.
  */
 import { randomBytes } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fail } from '../../shared/errors/index.ts'
 import { systemErrorCode } from '../platform/atomic-file.ts'
 import { type Log, silentLog } from '../platform/log.ts'
 import { type GuardOptions, isOwnHost } from './guards.ts'
 import { writeHostFile } from './host-file.ts'
+import { isOwnUser } from './peer-user.ts'
 import { createHostRouter, type HostRouter } from './router.ts'
 import type { HostService } from './service.ts'
 import { type ServerLimits, SocketDoors } from './socket-doors.ts'
@@ -76,12 +77,8 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Loc
     guard,
     router,
   })
-  server.on('request', (request, response) => {
-    if (isOwnHost(request, port)) return void serveFile(request, response, options.pageDir)
-    setSecurityHeaders(request, response)
-    answer(response, 421, 'This server answers to 127.0.0.1 only.')
-  })
-  server.on('upgrade', (request, socket, head) => doors.upgrade(request, socket, head))
+  server.on('request', (request, response) => void serveRequest(request, response, port, options))
+  server.on('upgrade', (request, socket, head) => void doors.upgrade(request, socket, head))
   const url = `http://127.0.0.1:${port}/`
   const removeFile = await register(server, options.runtimeDir, { url, token })
   return {
@@ -95,6 +92,22 @@ export async function startLocalServer(options: LocalServerOptions): Promise<Loc
       await doors.close()
       await closeServer(server)
     },
+  }
+}
+
+async function serveRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  port: number,
+  options: LocalServerOptions,
+): Promise<void> {
+  if (!(await isOwnUser(request.socket))) {
+    request.socket.destroy()
+  } else if (isOwnHost(request, port)) {
+    await serveFile(request, response, options.pageDir)
+  } else {
+    setSecurityHeaders(request, response)
+    answer(response, 421, 'This server answers to 127.0.0.1 only.')
   }
 }
 

@@ -9,6 +9,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { toWdockError } from '../../shared/errors/index.ts'
 import type { Log } from '../platform/log.ts'
 import { addressOf, type GuardOptions, isOwnHost, isOwnOrigin, presentsToken } from './guards.ts'
+import { isOwnUser } from './peer-user.ts'
 import type { HostRouter } from './router.ts'
 import { createSocketServer } from './rpc-socket.ts'
 import { bridgeScreen } from './screen-socket.ts'
@@ -69,8 +70,9 @@ export class SocketDoors {
     this.#pinging.unref()
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
+    if (!(await isOwnUser(request.socket))) return void socket.destroy()
     const refusal = this.#refusal(request)
     const path = addressOf(request)?.pathname ?? ''
     const ticket = /^\/screen\/([\w-]{16,200})$/.exec(path)?.[1]

@@ -50,7 +50,9 @@ describe('the command line', () => {
 
   it('never lets anything of QEMU listen on the network', () => {
     const args = buildCommandLine(specWithDisk({ witness: true }, { incoming: true }))
-    expect(args.join('\n')).not.toMatch(/tcp:|host=|port=|:\d+,|websocket/)
+    expect(args.join('\n')).not.toMatch(/tcp:|udp:|telnet:|hostfwd|guestfwd|"port"|websocket/)
+    expect(valuesOf(args, '-vnc')).toEqual([expect.stringMatching(/^unix:/)])
+    for (const chardev of valuesOf(args, '-chardev')) expect(chardev).toMatch(/^ringbuf,|^socket,.*path=\//)
   })
 
   it('has no growing memory device where there is no headroom to use', () => {
@@ -87,7 +89,9 @@ describe('the command line', () => {
     expect(valuesOf(kernel, '-append')).toEqual(['a=1,b "c"'])
     expect(valuesOf(kernel, '-initrd')).toEqual([])
   })
+})
 
+describe('what a launch adds to a definition', () => {
   it('names added cores as the migrated guest has them', () => {
     const pluggedCores = [{ type: 'Westmere-x86_64-cpu', id: 'core1', props: { 'core-id': 1 } }]
     const args = buildCommandLine(specWithDisk({}, { pluggedCores }))

@@ -49,6 +49,12 @@ export interface LaunchSpec {
   sandbox: boolean
 }
 
+/**
+ * Grows with every change that a migrated guest would notice: devices, their order, their options. Two docks
+ * can exchange a running guest only when both have the same.
+ */
+export const machineLayoutVersion = 1
+
 export const serialLogChardev = 'serial0'
 export const serialLogBytes = 64 * 1024
 

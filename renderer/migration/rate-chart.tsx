@@ -60,7 +60,7 @@ function chartOptions(element: HTMLElement, theme: string): uPlot.Options {
   return {
     width: element.clientWidth,
     height: heightPx,
-    class: `chart__plot chart__plot--${theme}`,
+    class: `chart__plot--${theme}`,
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, 1)] } },

@@ -24,13 +24,13 @@ export function PairingPanel({ pairing }: { pairing: Pairing }) {
   const { state } = pairing
   return (
     <section className={`pairing pairing--${state.kind}`} aria-label={`Pairing with ${pairing.dockName}`}>
-      <header className="pairing__head" role="status">
+      <div className="pairing__head" role="status">
         {state.kind === 'ended' ? <EndedIcon outcome={state.outcome} /> : <Link2 size={20} aria-hidden />}
         <div>
           <h2>{titleOf(pairing)}</h2>
           <p>{explanation(pairing)}</p>
         </div>
-      </header>
+      </div>
       <PairingBody pairing={pairing} />
     </section>
   )

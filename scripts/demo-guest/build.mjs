@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { accessSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import {
   chmod,
   copyFile,
@@ -23,6 +23,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
+import { findProgram } from '../lib/programs.mjs'
 import { Advice, report, say } from '../lib/progress.mjs'
 import { cpioArchive } from './cpio.mjs'
 import { dependencyOf, download, firstFolder, unpack, versionsOf } from './debian.mjs'
@@ -73,18 +74,12 @@ export function isBuilt(outDir) {
   }
 }
 
-/** @param {string} name a program that Debian puts where a person's PATH may not look */
+/** @param {string} name @param {string} packageName @returns {string} its full path */
 function systemProgram(name, packageName) {
-  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/bin']
-  for (const folder of folders) {
-    try {
-      accessSync(join(folder, name), 1)
-      return join(folder, name)
-    } catch {
-      // not in this folder
-    }
-  }
-  throw new Advice(`${name} is missing. Install it:\n  sudo apt-get install ${packageName}`, 3)
+  const path = findProgram(name)
+  if (path === null)
+    throw new Advice(`${name} is missing. Install it:\n  sudo apt-get install ${packageName}`, 3)
+  return path
 }
 
 async function fetchPackages(work) {
@@ -215,10 +210,15 @@ async function replaceFolder(finished, outDir) {
  */
 export async function buildDemoGuest(outDir) {
   if (isBuilt(outDir)) return false
+  if (process.arch !== 'x64') throw new Advice('The demo guest is built on x86-64 machines only.', 3)
   const started = Date.now()
   await mkdir(dirname(outDir), { recursive: true })
   const work = await mkdtemp(join(tmpdir(), 'wdock-demo-guest-'))
   const finished = `${outDir}.new-${process.pid}`
+  const drop = () => {
+    for (const folder of [work, finished]) rmSync(folder, { recursive: true, force: true })
+  }
+  process.once('exit', drop)
   try {
     await mkdir(join(work, 'out'))
     const { root, packages } = await fetchPackages(work)
@@ -230,8 +230,8 @@ export async function buildDemoGuest(outDir) {
       await copyFile(join(work, 'out', name), join(finished, name))
     await replaceFolder(finished, outDir)
   } finally {
-    await rm(work, { recursive: true, force: true })
-    await rm(finished, { recursive: true, force: true })
+    process.off('exit', drop)
+    drop()
   }
   say('demo guest', `built in ${((Date.now() - started) / 1000).toFixed(1)} s`)
   return true

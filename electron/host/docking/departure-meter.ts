@@ -106,6 +106,9 @@ export class DepartureMeter {
       diskBytes,
       rounds: this.#memory.rounds,
     }
+    // What the last reading left over has crossed since.
+    this.#disk.totalBytes = this.#disk.doneBytes
+    this.#memory.leftBytes = 0
     this.#publish({ result })
     return result
   }

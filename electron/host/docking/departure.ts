@@ -160,6 +160,7 @@ export class Departure {
         file,
       })
       await bootFiles.send(file.id, stream, this.#stop.signal)
+      stream.destroy()
       this.#meter.fileProgress(file.id, file.sizeBytes)
     }
   }

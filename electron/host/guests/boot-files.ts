@@ -6,13 +6,16 @@ import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Duplex, Readable } from 'node:stream'
-import { Transform } from 'node:stream'
+import { type Duplex, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { fail } from '../../../shared/errors/index.ts'
 import type { GuestBoot } from '../../../shared/models/guest-definition.ts'
+import { ByteReader, writeAll } from '../../disk/byte-stream.ts'
 import { fsFailure } from '../../platform/atomic-file.ts'
 import type { Random } from '../../platform/random.ts'
+
+/** What a receiver answers to a file that is whole. */
+const accepted = 1
 
 export class BootFileStore {
   readonly #folder: string
@@ -39,23 +42,28 @@ export class BootFileStore {
     return await this.#receive(createReadStream(source), null, signal)
   }
 
-  /** Takes a file from another dock. @throws disk.layer_corrupt when it is not what was announced */
-  async receive(
-    stream: Duplex,
-    need: { id: string; sizeBytes: number },
-    signal?: AbortSignal,
-  ): Promise<void> {
-    await this.#receive(stream, need, signal)
-    stream.end()
+  /** Takes a file from another dock and confirms it. @throws disk.layer_corrupt when it is not what was announced */
+  async receive(stream: Duplex, need: { id: string; sizeBytes: number }, signal?: AbortSignal): Promise<void> {
+    const reader = new ByteReader(stream, signal)
+    try {
+      await this.#receive(Readable.from(exactly(reader, need.sizeBytes)), need, signal)
+      await writeAll(stream, Buffer.of(accepted), signal)
+    } finally {
+      reader.release()
+    }
   }
 
-  /** Sends a file of the store to another dock. */
+  /** Sends a file of the store to another dock. @returns once it is confirmed there */
   async send(id: string, stream: Duplex, signal?: AbortSignal): Promise<void> {
-    await pipeline(
-      createReadStream(this.path(id), { highWaterMark: 256 * 1024 }),
-      stream,
-      signalOption(signal),
-    )
+    const reader = new ByteReader(stream, signal)
+    try {
+      for await (const chunk of createReadStream(this.path(id), { highWaterMark: 256 * 1024 })) {
+        await writeAll(stream, chunk, signal)
+      }
+      await reader.readExactly(1)
+    } finally {
+      reader.release()
+    }
   }
 
   async #receive(
@@ -90,6 +98,14 @@ export function bootFileIds(boot: GuestBoot): string[] {
       return [boot.imageFile]
     case 'kernel':
       return boot.initrdFile === null ? [boot.kernelFile] : [boot.kernelFile, boot.initrdFile]
+  }
+}
+
+async function* exactly(reader: ByteReader, sizeBytes: number): AsyncGenerator<Buffer> {
+  for (let left = sizeBytes; left > 0; ) {
+    const chunk = await reader.readSome(left)
+    left -= chunk.length
+    yield chunk
   }
 }
 
