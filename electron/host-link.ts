@@ -34,6 +34,8 @@ export interface HostLink {
 export interface HostLinkOptions {
   env: Environment
   appVersion: string
+  /** Where the demo guest was built; null where there is none. */
+  demoGuestDir: string | null
   rendererDir: string
   /** A face asked the host to end. */
   onQuit(): void
@@ -50,7 +52,11 @@ export async function openHostLink(options: HostLinkOptions): Promise<HostLink> 
 }
 
 async function startOwn(options: HostLinkOptions): Promise<HostLink> {
-  const host = await startHost({ env: options.env, appVersion: options.appVersion })
+  const host = await startHost({
+    env: options.env,
+    appVersion: options.appVersion,
+    demoGuestDir: options.demoGuestDir,
+  })
   const server = await startLocalServer({
     service: host.service,
     pageDir: options.rendererDir,

@@ -21,9 +21,9 @@ import {
   session,
   Tray,
 } from 'electron'
-import packageJson from '../package.json' with { type: 'json' }
 import { toWdockError } from '../shared/errors/index.ts'
 import { openHostLink } from './host-link.ts'
+import { appVersion, findDemoGuestDir } from './installation.ts'
 import { resolvePaths } from './platform/paths.ts'
 import { registerAppScheme, serveApp } from './window/app-protocol.ts'
 import { followHost } from './window/host-follower.ts'
@@ -57,7 +57,8 @@ async function start(windowDir: string): Promise<void> {
   await app.whenReady()
   const link = await openHostLink({
     env: process.env,
-    appVersion: packageJson.version,
+    appVersion,
+    demoGuestDir: findDemoGuestDir(process.env),
     rendererDir,
     onQuit: () => app.quit(),
   })

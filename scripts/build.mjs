@@ -14,6 +14,8 @@ import { publish } from './build/publish.mjs'
 import { isFresh, sourcesHash, writeStamp } from './build/stamp.mjs'
 
 const root = resolve(import.meta.dirname, '..')
+// Vite reads its configuration from the point of view of the working directory.
+process.chdir(root)
 const dist = join(root, 'dist')
 const force = process.argv.includes('--force')
 const quiet = process.argv.includes('--quiet')

@@ -26,10 +26,7 @@ class BrowserWindowStandIn extends EventEmitter implements ClosableWindow {
     this.options = options
     this.visible = options.show ?? true
     const { preload } = options.webPreferences ?? {}
-    this.webContents = loud(
-      'webContents',
-      new WebContentsStandIn(typeof preload === 'string' ? preload : null),
-    )
+    this.webContents = new WebContentsStandIn(typeof preload === 'string' ? preload : null).seen
     this.webContents.once('did-finish-load', () => this.emit('ready-to-show', {}))
     openWindows.add(this)
     app.emit('web-contents-created', {}, this.webContents)

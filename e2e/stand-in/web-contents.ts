@@ -5,7 +5,7 @@ import type { Page } from '@playwright/test'
 import { toApp, toChromium } from './addresses.ts'
 import { theBrowser } from './chromium.ts'
 import { record, tellTest } from './desk-log.ts'
-import { preventable } from './loud.ts'
+import { loud, preventable } from './loud.ts'
 import { bridgePage } from './page-bridge.ts'
 import { applyPermissions } from './permissions.ts'
 import { type RequestOwner, routeRequests } from './requests.ts'
@@ -24,6 +24,8 @@ let routed: Promise<void> | null = null
 
 export class WebContentsStandIn extends EventEmitter {
   readonly #page: Promise<Page>
+  /** What the app holds: it compares the sender of a message with its window's contents. */
+  readonly seen: WebContentsStandIn
   #url = ''
   #loading: string | null = null
   #openHandler: OpenHandler | null = null
@@ -33,6 +35,7 @@ export class WebContentsStandIn extends EventEmitter {
     this.on('newListener', (name) => {
       if (!sentEvents.has(String(name))) record.unsentEvents.push(String(name))
     })
+    this.seen = loud('webContents', this)
     this.#page = this.#open(preloadPath === null ? null : readFileSync(preloadPath, 'utf8'))
   }
 
@@ -78,7 +81,7 @@ export class WebContentsStandIn extends EventEmitter {
       isOwnLoad: (url) => this.#loading !== null && bare(url) === bare(this.#loading),
       mayNavigate: (url, isMainFrame) => this.#mayNavigate(url, isMainFrame),
     })
-    const cdp = await bridgePage(page, this, preload)
+    const cdp = await bridgePage(page, this.seen, preload)
     page.on('popup', (popup) => void this.#popup(popup))
     page.on('crash', () => this.emit('render-process-gone', {}, { reason: 'crashed', exitCode: 1 }))
     page.on('framenavigated', (frame) => {
@@ -86,7 +89,7 @@ export class WebContentsStandIn extends EventEmitter {
     })
     page.once('request', (request) => {
       const origin = new URL(request.url()).origin
-      void applyPermissions(cdp, this, toApp(request.url()), origin)
+      void applyPermissions(cdp, this.seen, toApp(request.url()), origin)
     })
     tellTest({ kind: 'page', cdpUrl })
     return page

@@ -122,7 +122,7 @@ export function outcomeWords(record: MigrationRecord): string {
 
 /** A failure and what to do about it, on lines of their own. */
 export function errorWords(error: ErrorShape): string {
-  const lines = [error.message, error.fix]
+  const lines = [error.message, error.fix.trim()]
   if (error.detail) lines.push('', error.detail)
   return printable(lines.join('\n'), { keepLines: true })
 }

@@ -183,9 +183,7 @@ export async function importImage(
   } catch (error) {
     await rm(partial, { force: true })
     if (isCode(error, 'host.disk_full')) throw await noSpace(destination, info.allocatedBytes)
-    throw systemErrorCode(error) !== null && !(error instanceof Error && error.name === 'WdockError')
-      ? fsFailure(error, destination)
-      : error
+    throw fsFailure(error, destination)
   }
   return info
 }
@@ -249,7 +247,7 @@ export async function freeBytes(path: string): Promise<number> {
 }
 
 /** @throws disk.no_space when less than `neededBytes` are free where `path` will be */
-export async function needSpace(path: string, neededBytes: number): Promise<void> {
+async function needSpace(path: string, neededBytes: number): Promise<void> {
   if ((await freeBytes(dirname(resolve(path)))) < neededBytes) throw await noSpace(path, neededBytes)
 }
 

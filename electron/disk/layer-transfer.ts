@@ -9,7 +9,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { fail } from '../../shared/errors/index.ts'
 import type { LayerId } from '../../shared/models/guest-definition.ts'
-import { fsFailure, systemErrorCode } from '../platform/atomic-file.ts'
+import { fsFailure } from '../platform/atomic-file.ts'
 import { ByteReader, writeAll } from './byte-stream.ts'
 import { type ExpectedLayer, hashRange, type LayerInfo, type LayerStore } from './layers.ts'
 
@@ -142,10 +142,7 @@ async function receiveRest(
     await drainInto(reader, file, partial, expected, (chunk) => hash.update(chunk), options)
     await file.sync()
   } catch (error) {
-    if (systemErrorCode(error) !== null && !(error instanceof Error && error.name === 'WdockError')) {
-      throw fsFailure(error, path)
-    }
-    throw error
+    throw fsFailure(error, path)
   } finally {
     reader.release()
     await file.close()

@@ -13,7 +13,7 @@ import { fsFailure, readJson, syncFolder, systemErrorCode, writeJsonAtomic } fro
 import { type Random, systemRandom } from '../platform/random.ts'
 import { inspectImage } from './image.ts'
 
-export const layerInfo = z.object({
+const layerInfo = z.object({
   version: z.literal(1),
   id: layerId,
   /** Of the file. */
@@ -188,7 +188,7 @@ function checkedId(id: string): LayerId {
 }
 
 /** SHA-256 of a file in hexadecimal, a piece at a time, so that the event loop stays free. */
-export async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
+async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
   await hashRange(path, hash, 0, Number.POSITIVE_INFINITY, signal)
   return hash.digest('hex')

@@ -21,7 +21,7 @@ export async function listFolder(path: string | null): Promise<FolderListing> {
     throw fail('host.bad_input', { why: `${folder} is not a folder that can be read` }, { cause: error })
   })
   const visible = names.filter((entry) => !entry.name.startsWith('.')).slice(0, maxEntries)
-  const entries = await Promise.all(visible.map((entry) => describe(folder, entry.name)))
+  const entries = await Promise.all(visible.map((entry) => describeEntry(folder, entry.name)))
   return {
     path: folder,
     parent: folder === '/' ? null : dirname(folder),
@@ -29,7 +29,7 @@ export async function listFolder(path: string | null): Promise<FolderListing> {
   }
 }
 
-async function describe(folder: string, name: string): Promise<FileEntry | null> {
+async function describeEntry(folder: string, name: string): Promise<FileEntry | null> {
   const found = await stat(join(folder, name)).catch(() => null)
   if (found?.isDirectory()) return { name, kind: 'folder', sizeBytes: null }
   return found?.isFile() ? { name, kind: 'file', sizeBytes: found.size } : null

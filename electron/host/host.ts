@@ -7,6 +7,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { ContractHandlers } from '../../shared/contract-handlers.ts'
+import type { Guest } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
 import { LayerStore } from '../disk/layers.ts'
 import { DockNet } from '../docks/dock-net.ts'
@@ -43,98 +44,112 @@ export interface RunningHost {
   readonly service: ContractHandlers & { readonly screens: { connect(ticket: string): Promise<Duplex> } }
   readonly paths: Paths
   readonly log: Log
-  /** Resolves when a person asked the host to end. */
-  readonly quitRequested: Promise<void>
   /** Lets go of everything; guests run on. */
   stop(): Promise<void>
 }
 
 /** @throws host.already_running, host.port_in_use, host.state_unreadable, host.no_permission */
 export async function startHost(options: HostOptions): Promise<RunningHost> {
-  const { env, appVersion } = options
-  const clock = systemClock
-  const random = systemRandom
-  const paths = resolvePaths(env)
+  const paths = resolvePaths(options.env)
   const cleanup = new Disposer()
   try {
     cleanup.add('release the lock', await acquireHostLock(join(paths.data, 'host.lock')))
     const log = createLog({ path: join(paths.data, 'host.log') })
     cleanup.add('write the log', () => log.flush())
-    const settings = await Settings.open(paths.config, overridesFrom(env))
-    const history = await MigrationHistory.open(paths.data)
-    const net = await DockNet.open({
-      configDir: paths.config,
-      name: settings.current.dockName,
-      port: settings.current.port,
-      discovery: settings.current.discovery,
-      log,
-      clock,
-      random,
-      appVersion,
-      ...(env.WDOCK_BIND ? { bindAddress: env.WDOCK_BIND } : {}),
-    })
-    cleanup.add('close the channels', () => net.close())
-    const machine = new Machine({ cacheDir: paths.cache, dataDir: paths.data, appVersion, log })
-    const calls = new PeerCalls(net)
-    const layers = new LayerStore(paths.data)
-    const bootFiles = new BootFileStore(paths.data, random)
-    const demoGuestDir = options.demoGuestDir ?? null
-    const isDemo = env.WDOCK_DEMO === '1'
-    const facts = { appVersion, isDemo, demoGuestAvailable: await demoAvailable(demoGuestDir) }
-    const store = new StateStore(firstState(net, settings, history, paths, facts))
-    cleanup.add('end the watchers', () => store.close())
-    history.feed(store)
-    const operations = new Operations(store, clock, log)
-    const environment = {
-      dockId: net.id,
-      dataDir: paths.data,
-      runtimeDir: paths.runtime,
-      layers,
-      bootFiles,
-      machine,
-      clock,
-      log,
-      publish: (guest: HostState['guests'][number]) => store.apply({ type: 'guest.changed', guest }),
+    const service = await compose(options, paths, log, cleanup)
+    const stop = async (): Promise<void> => {
+      log.info('host stopping')
+      for (const { name, error } of await cleanup.run()) log.error('stopping failed', { step: name, error })
     }
-    const creation = { env: environment, random, demoGuestDir }
-    const guests = new Guests({ env: environment, creation, operations, store, log })
-    cleanup.add('let go of the guests', () => guests.release())
-    await guests.load()
-    const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log }
-    const journalDir = join(paths.data, 'journal')
-    const rates = new LinkRates(calls, clock)
-    const docking = new Docking({ ...parts, journalDir, dataDir: paths.data }, history, rates)
-    cleanup.add('stop docking', () => docking.close())
-    const pictures = new Pictures(guests, calls)
-    const screens = new Screens(guests, net, clock, random)
-    const neighbours = new Neighbours({ calls, guests, machine, store, log })
-    cleanup.add('stop watching neighbours', () => neighbours.close())
-    await docking.start()
-    await neighbours.start()
-    const quit = Promise.withResolvers<void>()
-    const service = {
-      ...hostHandlers(
-        { store, guests, docking, operations, neighbours, net, settings, pictures, screens, log },
-        () => quit.resolve(),
-      ),
-      screens: { connect: (ticket: string) => screens.connect(ticket) },
-    }
-    log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
-    return {
-      service,
-      paths,
-      log,
-      quitRequested: quit.promise,
-      stop: async () => {
-        log.info('host stopping')
-        for (const failure of await cleanup.run())
-          log.error('stopping failed', { step: failure.name, error: failure.error })
-      },
-    }
+    return { service, paths, log, stop }
   } catch (error) {
     await cleanup.run()
     throw error
   }
+}
+
+async function compose(
+  { env, appVersion, demoGuestDir = null }: HostOptions,
+  paths: Paths,
+  log: Log,
+  cleanup: Disposer,
+): Promise<RunningHost['service']> {
+  const clock = systemClock
+  const random = systemRandom
+  const dataDir = paths.data
+  const settings = await Settings.open(paths.config, overridesFrom(env))
+  const history = await MigrationHistory.open(dataDir)
+  const net = await openNet(env, { settings, paths, log, appVersion })
+  cleanup.add('close the channels', () => net.close())
+  const calls = new PeerCalls(net)
+  const machine = new Machine({ cacheDir: paths.cache, dataDir, appVersion, log })
+  const layers = new LayerStore(dataDir)
+  const bootFiles = new BootFileStore(dataDir, random)
+  const facts = {
+    appVersion,
+    isDemo: env.WDOCK_DEMO === '1',
+    demoGuestAvailable: await demoAvailable(demoGuestDir),
+  }
+  const store = new StateStore(firstState(net, settings, history, paths, facts))
+  cleanup.add('end the watchers', () => store.close())
+  history.feed(store)
+  const operations = new Operations(store, clock, log)
+  const publish = (guest: Guest): void => store.apply({ type: 'guest.changed', guest })
+  const runtimeDir = paths.runtime
+  const shared = { dockId: net.id, dataDir, runtimeDir, layers, bootFiles, machine, clock, log, publish }
+  const guests = new Guests({
+    env: shared,
+    creation: { env: shared, random, demoGuestDir },
+    operations,
+    store,
+    log,
+  })
+  cleanup.add('let go of the guests', () => guests.release())
+  await guests.load()
+  const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log }
+  const docking = new Docking(
+    { ...parts, dataDir, journalDir: join(dataDir, 'journal') },
+    history,
+    new LinkRates(calls, clock),
+  )
+  cleanup.add('stop docking', () => docking.close())
+  const pictures = new Pictures(guests, calls)
+  const screens = new Screens(guests, net, clock, random)
+  const neighbours = new Neighbours({ calls, guests, machine, store, log })
+  cleanup.add('stop watching neighbours', () => neighbours.close())
+  await docking.start()
+  await neighbours.start()
+  log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
+  const handlers = hostHandlers({
+    store,
+    guests,
+    docking,
+    operations,
+    neighbours,
+    net,
+    settings,
+    pictures,
+    screens,
+  })
+  return { ...handlers, screens: { connect: (ticket) => screens.connect(ticket) } }
+}
+
+async function openNet(
+  env: Environment,
+  from: { settings: Settings; paths: Paths; log: Log; appVersion: string },
+): Promise<DockNet> {
+  const { dockName, port, discovery } = from.settings.current
+  return await DockNet.open({
+    configDir: from.paths.config,
+    name: dockName,
+    port,
+    discovery,
+    log: from.log,
+    clock: systemClock,
+    random: systemRandom,
+    appVersion: from.appVersion,
+    ...(env.WDOCK_BIND ? { bindAddress: env.WDOCK_BIND } : {}),
+  })
 }
 
 /** What tests, the demo and a person's environment may set. */

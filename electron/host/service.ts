@@ -4,7 +4,6 @@ import type { ContractHandlers } from '../../shared/contract-handlers.ts'
 import { fail } from '../../shared/errors/index.ts'
 import { parseAddress } from '../docks/address.ts'
 import type { DockNet, PairingInfo } from '../docks/dock-net.ts'
-import type { Log } from '../platform/log.ts'
 import { socketPaths } from '../qemu/sockets.ts'
 import type { Docking } from './docking/docking.ts'
 import { listFolder } from './files.ts'
@@ -26,12 +25,11 @@ export interface ServiceParts {
   settings: Settings
   pictures: Pictures
   screens: Screens
-  log: Log
 }
 
 const logTailBytes = 64 * 1024
 
-export function hostHandlers(parts: ServiceParts, quit: () => void): ContractHandlers {
+export function hostHandlers(parts: ServiceParts): ContractHandlers {
   const { store, docking, operations, pictures, settings, net } = parts
   return {
     state: {
@@ -67,12 +65,8 @@ export function hostHandlers(parts: ServiceParts, quit: () => void): ContractHan
       },
     },
     files: { list: ({ path }) => listFolder(path) },
-    host: {
-      quit: async () => {
-        setImmediate(quit)
-        return {}
-      },
-    },
+    // Whoever started the host ends it, once the answer has been given.
+    host: { quit: async () => ({}) },
   }
 
   function guestHandlers({ guests, screens }: ServiceParts): ContractHandlers['guests'] {

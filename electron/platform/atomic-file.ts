@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
-import { fail, type WdockError } from '../../shared/errors/index.ts'
+import { fail, WdockError } from '../../shared/errors/index.ts'
 
 /** The `code` of a system error, as `ENOENT`; null for anything else. */
 export function systemErrorCode(error: unknown): string | null {
@@ -14,8 +14,9 @@ export function systemErrorCode(error: unknown): string | null {
   return typeof error.code === 'string' ? error.code : null
 }
 
-/** A file-system error as a coded one. @returns the error, to be thrown by the caller. */
+/** A file-system error as a coded one; what is coded already passes through. @returns the error, to be thrown by the caller. */
 export function fsFailure(error: unknown, path: string): WdockError {
+  if (error instanceof WdockError) return error
   const code = systemErrorCode(error)
   const options = { detail: error instanceof Error ? error.message : String(error), cause: error }
   if (code === 'ENOSPC' || code === 'EDQUOT') return fail('host.disk_full', { path }, options)

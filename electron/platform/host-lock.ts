@@ -32,15 +32,11 @@ export async function acquireHostLock(path: string): Promise<ReleaseLock> {
   try {
     await take(path, content)
   } catch (error) {
-    throw systemErrorCode(error) && !isCoded(error) ? fsFailure(error, path) : error
+    throw fsFailure(error, path)
   }
   return async () => {
     if ((await readIfThere(path)) === content) await unlink(path)
   }
-}
-
-function isCoded(error: unknown): boolean {
-  return error instanceof Error && error.name === 'WdockError'
 }
 
 async function take(path: string, content: string): Promise<void> {

@@ -21,9 +21,9 @@ import { QmpSession } from './qmp/session.ts'
 
 /** The oldest QEMU that has all this project needs. */
 export const minimumQemu = { major: 7, minor: 2 } as const
-export const qemuProgram = 'qemu-system-x86_64'
+const qemuProgram = 'qemu-system-x86_64'
 
-export const qemuInfo = z.object({
+const qemuInfo = z.object({
   /** Absolute path of the program. */
   binary: z.string(),
   version: z.object({ major: z.number(), minor: z.number(), micro: z.number(), text: z.string() }),
@@ -85,7 +85,7 @@ async function keyOf(binary: string): Promise<ProgramKey> {
 }
 
 /** The absolute path of an executable. @throws qemu.missing */
-export async function findProgram(name: string): Promise<string> {
+async function findProgram(name: string): Promise<string> {
   const folders = (process.env.PATH ?? '/usr/bin:/bin').split(delimiter).filter(isAbsolute)
   const candidates = name.includes('/') ? [name] : folders.map((folder) => join(folder, name))
   for (const candidate of candidates) {

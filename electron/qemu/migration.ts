@@ -17,7 +17,7 @@ import {
 import type { QmpSession } from './qmp/session.ts'
 
 /** QEMU's MigrationStatus; `none` before the first one. */
-export const migrationStatus = z.enum([
+const migrationStatus = z.enum([
   'none',
   'setup',
   'cancelling',
@@ -50,7 +50,6 @@ export const migrationCapabilities = [
   'late-block-activate',
   'auto-converge',
 ] as const
-export type MigrationCapability = (typeof migrationCapabilities)[number]
 
 export interface MigrationProgress {
   status: MigrationStatus

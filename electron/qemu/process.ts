@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { open, readFile, rm } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
-import { fail, isCode, type WdockError } from '../../shared/errors/index.ts'
+import { fail, isCode, WdockError } from '../../shared/errors/index.ts'
 import type { GuestDefinition } from '../../shared/models/guest-definition.ts'
 import { fsFailure, readJson, systemErrorCode, writeJsonAtomic } from '../platform/atomic-file.ts'
 import type { Log } from '../platform/log.ts'
@@ -201,7 +201,7 @@ function newRecord(spec: LaunchSpec): RunRecord {
 function startFailure(error: unknown): WdockError {
   const options = { detail: String(error), cause: error }
   if (systemErrorCode(error) === 'ENOENT') return fail('qemu.missing', {}, options)
-  if (error instanceof Error && error.name === 'WdockError') return error as WdockError
+  if (error instanceof WdockError) return error
   return fail('qemu.start_failed', {}, options)
 }
 

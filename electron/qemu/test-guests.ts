@@ -13,7 +13,7 @@ import { launchQemu, type QemuProcess } from './process.ts'
 export const demoGuestDir = fileURLToPath(new URL('../../.cache/demo-guest', import.meta.url))
 export const hasDemoGuest = existsSync(join(demoGuestDir, 'manifest.json'))
 
-export const testGuestId = '5b1c7a52-55c1-4c26-9f0e-6d3c8b6b1a10'
+const testGuestId = '5b1c7a52-55c1-4c26-9f0e-6d3c8b6b1a10'
 
 export function testDefinition(changes: Partial<GuestDefinition> = {}): GuestDefinition {
   return guestDefinition.parse({

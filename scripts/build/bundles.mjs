@@ -51,7 +51,7 @@ function helperEntries(root) {
 }
 
 function shared(root) {
-  return { root, configFile: false, envFile: false, logLevel: 'warn', publicDir: false }
+  return { root, configFile: false, envDir: false, logLevel: 'warn', publicDir: false }
 }
 
 async function buildPrograms(root, outDir, input) {
@@ -102,7 +102,6 @@ async function buildPreload(root, outDir) {
 
 async function buildPage(root, outDir) {
   await build({
-    root,
     configFile: join(root, 'vite.config.ts'),
     logLevel: 'warn',
     build: { outDir: join(outDir, 'renderer'), emptyOutDir: true },

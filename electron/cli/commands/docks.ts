@@ -16,7 +16,7 @@ export function dockTable(state: HostState, nowMs: number): string {
     dock.presence.kind === 'here' ? '' : dock.paired ? 'yes' : 'no',
     dock.address ?? '',
     dock.linkRttMs === null ? '' : `${dock.linkRttMs.toFixed(1)} ms`,
-    dock.capabilities?.qemuVersion ?? '',
+    dock.capabilities?.qemuVersion?.split(' ')[0] ?? '',
     dock.id.slice(0, 8),
   ])
   return table(['NAME', 'STATE', 'PAIRED', 'ADDRESS', 'LINK', 'QEMU', 'ID'], rows, 'No docks.')

@@ -31,7 +31,7 @@ function aboutHost(state: HostState): string {
   return facts([
     ['This PC', settings.dockName],
     ['Version', info.appVersion],
-    ['Listens on', info.addresses.length > 0 ? info.addresses.join(', ') : `port ${info.port}`],
+    ['Listens on', listensOn(info)],
     ['QEMU', qemu],
     ['Accelerator', capabilities?.accelerator.sentence ?? 'looking …'],
     ['Memory', capabilities ? `${formatMemory(capabilities.memoryFreeBytes)} free` : 'looking …'],
@@ -39,6 +39,13 @@ function aboutHost(state: HostState): string {
     ['Key', info.secretsSentence],
     ['Identity', info.dockId],
   ])
+}
+
+function listensOn({ addresses, port }: HostState['info']): string {
+  const full = addresses.map((address) =>
+    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+  )
+  return full.length > 0 ? full.join(', ') : `port ${port}`
 }
 
 async function status(call: Call): Promise<Outcome> {

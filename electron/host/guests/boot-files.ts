@@ -43,7 +43,11 @@ export class BootFileStore {
   }
 
   /** Takes a file from another dock and confirms it. @throws disk.layer_corrupt when it is not what was announced */
-  async receive(stream: Duplex, need: { id: string; sizeBytes: number }, signal?: AbortSignal): Promise<void> {
+  async receive(
+    stream: Duplex,
+    need: { id: string; sizeBytes: number },
+    signal?: AbortSignal,
+  ): Promise<void> {
     const reader = new ByteReader(stream, signal)
     try {
       await this.#receive(Readable.from(exactly(reader, need.sizeBytes)), need, signal)

@@ -34,7 +34,7 @@ async function tell(
 // ---- the machine
 
 /** QEMU's RunState. */
-export const runState = z.enum([
+const runState = z.enum([
   'debug',
   'inmigrate',
   'internal-error',
@@ -53,7 +53,6 @@ export const runState = z.enum([
   'colo',
   'preconfig',
 ])
-export type RunState = z.infer<typeof runState>
 
 const status = z.object({ running: z.boolean(), status: runState })
 export type VmStatus = z.infer<typeof status>
@@ -107,10 +106,6 @@ const commandLineOption = z.object({ option: z.string() })
 export const queryCommandLineOptions = (qmp: QmpSession): Promise<{ option: string }[]> =>
   ask(qmp, z.array(commandLineOption), 'query-command-line-options')
 
-const typeInfo = z.object({ name: z.string() })
-export const qomListTypes = (qmp: QmpSession, base: string): Promise<{ name: string }[]> =>
-  ask(qmp, z.array(typeInfo), 'qom-list-types', { implements: base, abstract: false })
-
 const schemaEntry = z.object({
   name: z.string(),
   'meta-type': z.string(),
@@ -118,25 +113,6 @@ const schemaEntry = z.object({
 })
 export const queryQmpSchema = (qmp: QmpSession): Promise<z.infer<typeof schemaEntry>[]> =>
   ask(qmp, z.array(schemaEntry), 'query-qmp-schema')
-
-const hotpluggableCpu = z.object({
-  type: z.string(),
-  'vcpus-count': z.number(),
-  'qom-path': z.string().optional(),
-  props: z.record(z.string(), z.number()),
-})
-export type HotpluggableCpu = z.infer<typeof hotpluggableCpu>
-export const queryHotpluggableCpus = (qmp: QmpSession): Promise<HotpluggableCpu[]> =>
-  ask(qmp, z.array(hotpluggableCpu), 'query-hotpluggable-cpus')
-
-// ---- devices
-
-export const deviceAdd = (qmp: QmpSession, args: Readonly<Record<string, unknown>>): Promise<void> =>
-  tell(qmp, 'device_add', args)
-export const qomSet = (qmp: QmpSession, path: string, property: string, value: unknown): Promise<void> =>
-  tell(qmp, 'qom-set', { path, property, value })
-export const qomGet = (qmp: QmpSession, path: string, property: string): Promise<unknown> =>
-  qmp.execute('qom-get', { path, property })
 
 // ---- blocks
 

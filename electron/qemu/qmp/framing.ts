@@ -4,7 +4,7 @@
  */
 
 /** No answer of QEMU comes near this; `query-qmp-schema` is 0.3 MB. */
-export const maxLineBytes = 64 * 1024 * 1024
+const maxLineBytes = 64 * 1024 * 1024
 
 export class LineTooLong extends Error {
   constructor(limitBytes: number) {
