@@ -9,9 +9,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { withBuildLock } from './build/lock.mjs'
-import { publish } from './build/publish.mjs'
-import { isFresh, sourcesHash, writeStamp } from './build/stamp.mjs'
+import { isFresh, sourcesHash, writeStamp } from './build/stamp.ts'
 
 const root = resolve(import.meta.dirname, '..')
 // Vite reads its configuration from the point of view of the working directory.
@@ -31,7 +29,8 @@ async function buildOnce() {
   process.once('exit', dropFresh)
   try {
     // Loaded only when there is work: it takes longer than the whole check.
-    const { buildAll } = await import('./build/bundles.mjs')
+    const { buildAll } = await import('./build/bundles.ts')
+    const { publish } = await import('./build/publish.ts')
     const built = await buildAll(root, fresh)
     const files = publish(fresh, dist)
     // Sources that changed while we built make the next call build again: the hash is the one from before.
@@ -48,6 +47,7 @@ async function buildOnce() {
 
 if (force || !isFresh(dist, sourcesHash(root))) {
   try {
+    const { withBuildLock } = await import('./build/lock.ts')
     await withBuildLock(join(root, '.cache', 'build.lock'), buildOnce)
   } catch (error) {
     process.stderr.write(`The build failed.\n${error instanceof Error ? error.message : String(error)}\n`)

@@ -1,15 +1,15 @@
 /**
  * Takes pictures of every view over its fixtures: `node scripts/screenshots.ts [--out folder] [--only name,…]
- * [--theme light|dark] [--size wide|narrow]`. Starts Vite's server on loopback and Debian's Chromium, and where
- * QEMU is installed a machine whose screen the guest page shows. Ends what it started.
+ * [--theme light|dark] [--size wide|narrow]`. Builds the fixtures' page, serves it on loopback to Debian's Chromium, and where
+ * QEMU is installed starts a machine whose screen the guest page shows. Ends what it started.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, mkdtemp } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Browser, chromium, type Page } from '@playwright/test'
-import { createServer } from 'vite'
+import { build, preview } from 'vite'
 import { scenarios } from '../renderer/fixtures/scenarios.ts'
 
 const sizes = { wide: { width: 1280, height: 800 }, narrow: { width: 420, height: 800 } } as const
@@ -127,8 +127,15 @@ async function takeAll(browser: Browser, studio: Studio, look: Look, wanted: rea
 
 async function take(page: Page, { base, out }: Studio, { theme, size }: Look, shot: Shot): Promise<void> {
   page.on('pageerror', (error) => console.log(`${shot.scenario}: ${error.message}`))
-  page.on('console', (message) => message.type() === 'error' && console.log(`${shot.scenario}: ${message.text()}`))
-  const query = new URLSearchParams({ fixture: shot.scenario, theme, screen: `ws://127.0.0.1:${screenPort}/` })
+  page.on(
+    'console',
+    (message) => message.type() === 'error' && console.log(`${shot.scenario}: ${message.text()}`),
+  )
+  const query = new URLSearchParams({
+    fixture: shot.scenario,
+    theme,
+    screen: `ws://127.0.0.1:${screenPort}/`,
+  })
   await page.goto(`${base}fixtures.html?${query}`)
   await page.getByRole('main').waitFor()
   await shot.step?.act(page)
@@ -160,8 +167,16 @@ async function main(): Promise<void> {
   await mkdir(out, { recursive: true })
   const only = values.only?.split(',')
   const wanted = shots.filter((shot) => only === undefined || only.includes(shot.scenario))
-  const server = await createServer({ server: { host: '127.0.0.1', port: 0 }, logLevel: 'error' })
-  await server.listen()
+  const built = await mkdtemp(join(tmpdir(), 'wdock-fixtures-'))
+  await build({
+    logLevel: 'error',
+    build: { outDir: built, rolldownOptions: { input: 'renderer/fixtures.html' } },
+  })
+  const server = await preview({
+    logLevel: 'error',
+    build: { outDir: built },
+    preview: { host: '127.0.0.1', port: 0 },
+  })
   const base = server.resolvedUrls?.local[0] ?? ''
   const root = process.getuid?.() === 0
   const browser = await chromium.launch({
@@ -175,6 +190,7 @@ async function main(): Promise<void> {
     screen?.kill()
     await browser.close()
     await server.close()
+    await rm(built, { recursive: true, force: true })
   }
   console.log(`The pictures are in ${out}`)
 }

@@ -14,8 +14,12 @@ export interface ClosableWindow {
 }
 
 export const openWindows = new Set<ClosableWindow>()
-/** Run once when the process ends by `exit`. */
+/** Run one after the other when the process ends by `exit`. */
 export const atExit: (() => Promise<void>)[] = []
+
+async function runAll(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const task of tasks) await task().catch((error: unknown) => process.stderr.write(`${String(error)}\n`))
+}
 
 class AppStandIn extends EventEmitter {
   readonly isPackaged = false
@@ -78,7 +82,7 @@ class AppStandIn extends EventEmitter {
     if (this.#ending) return
     this.#ending = true
     this.emit('quit', {}, code)
-    void Promise.allSettled(atExit.map((task) => task())).then(() => process.exit(code))
+    void runAll(atExit).then(() => process.exit(code))
   }
 }
 

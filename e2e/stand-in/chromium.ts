@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type BrowserContext, chromium } from '@playwright/test'
+import { chromiumOptions } from '../chromium-options.ts'
 import { atExit, profileDir } from './app.ts'
 
 export interface StandInBrowser {
@@ -23,21 +24,14 @@ export function theBrowser(): Promise<StandInBrowser> {
 
 async function launch(): Promise<StandInBrowser> {
   const profile = profileDir()
+  const base = chromiumOptions()
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.WDOCK_CHROMIUM ?? '/usr/bin/chromium',
-    headless: process.env.WDOCK_HEADED !== '1',
-    chromiumSandbox: process.getuid?.() !== 0,
+    ...base,
     viewport: null,
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
-    args: [
-      '--remote-debugging-port=0',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--window-size=1180,780',
-    ],
+    args: [...(base.args ?? []), '--remote-debugging-port=0', '--window-size=1180,780'],
   })
   atExit.unshift(() => context.close())
   return { context, cdpUrl: `http://127.0.0.1:${await debuggingPort(profile)}` }

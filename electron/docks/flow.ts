@@ -96,6 +96,8 @@ class Windowed extends Duplex {
         this.#deliver()
       },
     })
+    // As with channels: failing while nobody listens must not end the process.
+    this.on('error', () => {})
     channel.on('data', (chunk: Buffer) => this.#onChunk(chunk))
     channel.on('drain', () => this.#onDrain())
     channel.on('end', () => this.#onChannelEnd('ended without END'))

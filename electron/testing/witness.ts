@@ -82,6 +82,7 @@ export class WitnessReader {
   readonly #nowMs: () => number
   #waiters: Waiter[] = []
   #rest = ''
+  #firstLine: string | null = null
   #received = 0
   #ended: WdockError | null = null
 
@@ -102,6 +103,16 @@ export class WitnessReader {
 
   get lastTick(): Tick | null {
     return this.ticks.at(-1) ?? null
+  }
+
+  /** What has arrived of a line that has not ended yet. */
+  get unfinished(): string {
+    return this.#rest
+  }
+
+  /** The first line that arrived, which may be the end of one that began elsewhere; null before. */
+  get firstLine(): string | null {
+    return this.#firstLine
   }
 
   /** Sends one command. @returns the answer without `= `. @throws host.unexpected on silence or a lost connection */
@@ -178,6 +189,7 @@ export class WitnessReader {
     const lines = (this.#rest + text).split('\n')
     this.#rest = (lines.pop() ?? '').slice(-LONGEST_LINE_BYTES)
     for (const line of lines) {
+      this.#firstLine ??= line
       if (line.startsWith('= ')) this.#answer(line.slice(2).trimEnd())
       else this.#tick(line)
     }
@@ -207,4 +219,17 @@ export class WitnessReader {
     this.#ended ??= error
     for (const waiter of this.#waiters) waiter.failed(this.#ended)
   }
+}
+
+/**
+ * Ticks that neither reader got when the guest moved from one to the other, `after` having listened before the
+ * guest ran there. A line that began on one side and ended on the other counts as received.
+ */
+export function ticksLostBetween(before: WitnessReader, after: WitnessReader): number {
+  const last = before.lastTick
+  const first = after.ticks[0]
+  if (last === null || first === undefined) throw silent('did not tick on both sides')
+  const missing = Math.max(0, first.tick - last.tick - 1)
+  const joined = tickLine.safeParse(`${before.unfinished}${after.firstLine ?? ''}`.trimEnd().split(' '))
+  return joined.success && joined.data.tick === last.tick + 1 && missing > 0 ? missing - 1 : missing
 }

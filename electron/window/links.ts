@@ -12,7 +12,7 @@ const views: readonly RegExp[] = [
   /^settings$/,
   /^new$/,
   /^guest\/[a-z2-7]{52}\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
-  /^pair\/[A-Za-z0-9_-]{1,64}$/,
+  /^(pair|migration)\/[A-Za-z0-9_-]{1,64}$/,
 ]
 
 /** The page's route for a link, as `#/history`; null when the link names no view. */

@@ -56,7 +56,7 @@ function noticeOf(operation: Operation, state: HostState): Notice | null {
     return {
       title: `${operation.guestName} could not move`,
       body: `${message} ${fix}`,
-      route: '#/history',
+      route: `#/migration/${encodeURIComponent(operation.id)}`,
       urgent: true,
     }
   }

@@ -24,7 +24,12 @@ export function DeskPage() {
   return (
     <main className="room" aria-label="Desk">
       <h1 className="visually-hidden">Desk</h1>
-      <Desk desk={here} here={here.dock} targets={targets} empty={<NoGuests />} />
+      <Desk
+        desk={here}
+        here={here.dock}
+        targets={targets}
+        empty={<NoGuests alone={state.guests.length === 0} />}
+      />
       <aside className="nearby" aria-label="Nearby">
         <h2 className="nearby__title">Nearby</h2>
         {others.length === 0 && <NobodyNearby discovery={state.settings.discovery} />}
@@ -49,7 +54,8 @@ function Other({ desk, here, targets }: { desk: DeskModel; here: Dock; targets: 
   return <Desk desk={desk} here={here} targets={targets} empty={empty} />
 }
 
-function NoGuests() {
+/** @param alone no guest stands anywhere: creating one is then the thing to do */
+function NoGuests({ alone }: { alone: boolean }) {
   const actions = useActions()
   const demoAvailable = useHost((state) => state.info.demoGuestAvailable)
   const pending = usePending('create')
@@ -62,11 +68,14 @@ function NoGuests() {
       <p>Create a guest here, or bring one over from a PC nearby.</p>
       <div className="empty__buttons">
         {demoAvailable && (
-          <Button look="primary" disabled={pending} onClick={() => void createDemo()}>
+          <Button look={alone ? 'primary' : 'plain'} disabled={pending} onClick={() => void createDemo()}>
             Create a demo guest
           </Button>
         )}
-        <Button look={demoAvailable ? 'plain' : 'primary'} onClick={() => navigate({ kind: 'new' })}>
+        <Button
+          look={alone && !demoAvailable ? 'primary' : 'plain'}
+          onClick={() => navigate({ kind: 'new' })}
+        >
           Create a guest …
         </Button>
       </div>

@@ -21,14 +21,11 @@ export function GuestPicture({ guest, fill }: GuestPictureProps) {
   const live = isArriving || hasLiveScreen(guest.state)
   const src = usePicture({ guestId: guest.id, dockId }, live, frame)
   const shown = live ? src : null
+  const dark = guest.state.kind === 'stopped' || guest.state.kind === 'failed'
   return (
-    <div className={`monitor monitor--${guest.state.kind}`} ref={frame}>
+    <div className={dark ? 'monitor monitor--dark' : 'monitor'} ref={frame}>
       <div className="monitor__glass">
-        {shown === null ? (
-          <Placeholder guest={guest} />
-        ) : (
-          <img className="monitor__image" src={shown} alt="" draggable={false} />
-        )}
+        {shown === null ? <Placeholder dark={dark} /> : <Screen src={shown} look={lookOf(guest)} />}
         {fill !== null && <Fill src={shown} share={fill} />}
         {guest.state.kind === 'paused' && (
           <span className="monitor__badge">
@@ -40,13 +37,25 @@ export function GuestPicture({ guest, fill }: GuestPictureProps) {
   )
 }
 
+type Look = 'live' | 'still' | 'ghost'
+
+function lookOf(guest: Guest): Look {
+  if (guest.state.kind === 'arriving') return 'ghost'
+  return guest.state.kind === 'paused' ? 'still' : 'live'
+}
+
+/** The name stands on the link around it, so the picture itself is silent. */
+function Screen({ src, look }: { src: string; look: Look }) {
+  return <img className={`monitor__image monitor__image--${look}`} src={src} alt="" draggable={false} />
+}
+
 function Fill({ src, share }: { src: string | null; share: number }) {
   const percent = Math.round(share * 100)
   const clipPath = `inset(${100 - percent}% 0 0 0)`
   return (
     <>
       <div className="monitor__fill" style={{ clipPath }}>
-        {src !== null && <img className="monitor__image" src={src} alt="" draggable={false} />}
+        {src !== null && <Screen src={src} look="live" />}
       </div>
       <div className="monitor__level" style={{ top: `${100 - percent}%` }} />
       <span className="monitor__percent">{percent} %</span>
@@ -54,11 +63,10 @@ function Fill({ src, share }: { src: string | null; share: number }) {
   )
 }
 
-function Placeholder({ guest }: { guest: Guest }) {
-  const off = guest.state.kind === 'stopped' || guest.state.kind === 'failed'
+function Placeholder({ dark }: { dark: boolean }) {
   return (
     <span className="monitor__placeholder">
-      {off ? <Moon size={22} aria-hidden /> : <Monitor size={22} aria-hidden />}
+      {dark ? <Moon size={22} aria-hidden /> : <Monitor size={22} aria-hidden />}
     </span>
   )
 }

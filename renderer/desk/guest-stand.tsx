@@ -1,15 +1,17 @@
 /** One guest on a desk: its picture standing on the board, its label and its buttons under it. */
 import { CircleAlert, Play } from 'lucide-react'
 import { type KeyboardEvent, memo, useRef } from 'react'
+import { assertNever } from '../../shared/assert-never.ts'
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import { Button, buttonClass } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
-import { Uptime } from '../kit/ticking.tsx'
+import { StateLine } from '../kit/state-line.tsx'
 import { isUnderWay, type Stand } from '../model/desk-view.ts'
-import { acceleratorWord, mayMove, sizeWords, stateTone, stateWord } from '../model/guest-words.ts'
+import { acceleratorWord, mayMove, stateTone, stateWord } from '../model/guest-words.ts'
 import { doneShare } from '../model/migration-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions } from '../state/app-context.tsx'
@@ -34,6 +36,8 @@ interface GuestStandProps {
   targets: readonly Dock[]
 }
 
+const noDocks: readonly Dock[] = []
+
 export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
   const { guest, part, operation, isHere, here } = props
   const anchor = useRef<HTMLDivElement>(null)
@@ -55,7 +59,7 @@ export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
     <article className={`stand stand--${part}`} aria-label={guest.name}>
       <a
         className="stand__place"
-        href={routeHref({ kind: 'guest', dockId: guest.dockId, guestId: guest.id, tab: 'screen' })}
+        href={screenHref(guest)}
         aria-label={`Open ${guest.name}`}
         aria-keyshortcuts={isHere ? undefined : 'm'}
         onKeyDown={onKey}
@@ -65,10 +69,15 @@ export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
       </a>
       <div className="stand__board" aria-hidden />
       <div className="stand__label" ref={anchor}>
-        <h3 className="stand__name" title={guest.name}>
-          {guest.name}
-        </h3>
-        <StateLine guest={guest} part={part} otherName={props.otherName} />
+        <div className="stand__head">
+          <h3 className="stand__name" title={guest.name}>
+            {guest.name}
+          </h3>
+          {part === 'standing' && (
+            <GuestMenu guest={guest} isHere={isHere} targets={isHere ? props.targets : noDocks} />
+          )}
+        </div>
+        <StandState guest={guest} part={part} otherName={props.otherName} />
         <Below {...props} pull={pull} />
       </div>
       {blocked !== null && (
@@ -82,97 +91,77 @@ function nameOf(dockId: string, here: Dock, targets: readonly Dock[]): string {
   return [here, ...targets].find((dock) => dock.id === dockId)?.name ?? 'the other PC'
 }
 
-function StateLine({ guest, part, otherName }: { guest: Guest; part: Stand['part']; otherName: string }) {
-  const word =
-    part === 'leaving'
-      ? `moving to ${otherName}`
-      : part === 'arriving'
-        ? `coming from ${otherName}`
-        : stateWord(guest.state)
-  return (
-    <p className="stand__state">
-      <span className={`dot dot--${part === 'standing' ? stateTone(guest.state) : 'waiting'}`} aria-hidden />
-      {word} · {sizeWords(guest)}
-      {part !== 'arriving' && guest.bootedAtMs !== null && (
-        <>
-          {' · '}
-          <Uptime sinceMs={guest.bootedAtMs} />
-        </>
-      )}
-    </p>
-  )
+function StandState({ guest, part, otherName }: Pick<GuestStandProps, 'guest' | 'part' | 'otherName'>) {
+  switch (part) {
+    case 'standing':
+      return <StateLine guest={guest} word={stateWord(guest.state)} tone={stateTone(guest.state)} />
+    case 'leaving':
+      return <StateLine guest={guest} word={`moving to ${otherName}`} tone="waiting" />
+    case 'arriving':
+      return <StateLine guest={guest} word={`coming from ${otherName}`} tone="waiting" brief />
+    default:
+      return assertNever(part)
+  }
 }
 
 function Below(props: GuestStandProps & { pull: MigrationRequest }) {
-  const { guest, part, operation, isHere } = props
-  if (part === 'leaving') {
-    const share = operation === null ? null : doneShare(operation.progress)
-    return (
-      <p className="stand__hint">
-        still runs here{share === null ? '' : ` · ${Math.round(share * 100)} % there`}
-      </p>
-    )
-  }
-  if (part === 'arriving') {
-    return operation === null ? (
-      <p className="stand__hint">getting ready …</p>
-    ) : (
-      <WorkLines operation={operation} />
-    )
-  }
+  const { guest, part, operation } = props
+  if (part === 'leaving') return <LeavingHint operation={operation} />
+  if (part === 'arriving' && operation === null) return <p className="stand__hint">getting ready …</p>
   if (operation !== null && isUnderWay(operation)) return <WorkLines operation={operation} />
+  if (guest.state.kind === 'unsettled') return <UnsettledHint guest={guest} />
   return (
     <>
-      {guest.state.kind === 'unsettled' ? (
-        <UnsettledHint guest={guest} />
-      ) : isHere ? (
-        <HereButtons {...props} />
-      ) : (
-        <div className="stand__actions">
-          <MoveButton
-            request={props.pull}
-            label={`Migrate to this PC`}
-            disabled={!mayMove(guest)}
-            hint={acceleratorWord(guest.accelerator)}
-          />
-          <GuestMenu guest={guest} isHere={false} targets={props.targets} />
-        </div>
-      )}
-      {guest.state.kind === 'failed' && <FailedHint guest={guest} />}
+      {props.isHere ? <HereButton guest={guest} /> : <PullButton {...props} />}
+      {guest.state.kind === 'failed' && <FailedHint error={guest.state.error} />}
       {operation !== null && <EndedLine operation={operation} />}
     </>
   )
 }
 
-function HereButtons({ guest, targets }: GuestStandProps) {
+function LeavingHint({ operation }: { operation: Operation | null }) {
+  const share = operation === null ? null : doneShare(operation.progress)
+  return (
+    <p className="stand__hint">
+      still runs here{share === null ? '' : ` · ${Math.round(share * 100)} % there`}
+    </p>
+  )
+}
+
+function PullButton({ guest, pull }: { guest: Guest; pull: MigrationRequest }) {
+  return (
+    <MoveButton
+      request={pull}
+      label="Migrate to this PC"
+      disabled={!mayMove(guest)}
+      hint={acceleratorWord(guest.accelerator)}
+    />
+  )
+}
+
+function HereButton({ guest }: { guest: Guest }) {
   const actions = useActions()
   const pending = usePending(guestKey(guest.id))
   const kind = guest.state.kind
-  const wake = kind === 'paused' ? ('resume' as const) : ('start' as const)
+  const wake = kind === 'paused' ? 'resume' : 'start'
   const asleep = kind === 'paused' || kind === 'stopped' || kind === 'failed'
   return (
-    <>
-      <div className="stand__actions">
-        {asleep ? (
-          <Button
-            icon={<Play size={15} aria-hidden />}
-            disabled={pending || guest.operationId !== null}
-            onClick={() => void actions.command(guest, wake)}
-          >
-            {wake === 'resume' ? 'Resume' : 'Start'}
-          </Button>
-        ) : (
-          <a
-            className={buttonClass('plain')}
-            href={routeHref({ kind: 'guest', dockId: guest.dockId, guestId: guest.id, tab: 'screen' })}
-          >
-            Open
-          </a>
-        )}
-        <GuestMenu guest={guest} isHere targets={targets} />
-      </div>
-      <p className="stand__hint">{acceleratorWord(guest.accelerator)}</p>
-    </>
+    <div className="move">
+      {asleep ? (
+        <Button
+          icon={<Play size={15} aria-hidden />}
+          disabled={pending || guest.operationId !== null}
+          onClick={() => void actions.command(guest, wake)}
+        >
+          {wake === 'resume' ? 'Resume' : 'Start'}
+        </Button>
+      ) : (
+        <a className={buttonClass('plain')} href={screenHref(guest)}>
+          Open
+        </a>
+      )}
+      <p className="move__note move__note--short">{acceleratorWord(guest.accelerator)}</p>
+    </div>
   )
 }
 
@@ -182,22 +171,22 @@ function UnsettledHint({ guest }: { guest: Guest }) {
       <p>
         <CircleAlert size={15} aria-hidden /> Its last move was cut at the handover. It is safe and paused.
       </p>
-      <a
-        className={buttonClass('plain', true)}
-        href={routeHref({ kind: 'guest', dockId: guest.dockId, guestId: guest.id, tab: 'screen' })}
-      >
+      <a className={buttonClass('plain', true)} href={screenHref(guest)}>
         See what to do
       </a>
     </div>
   )
 }
 
-function FailedHint({ guest }: { guest: Guest }) {
-  if (guest.state.kind !== 'failed') return null
+function FailedHint({ error }: { error: ErrorShape }) {
   return (
     <div className="stand__trouble">
-      <p>{guest.state.error.message}</p>
-      <ErrorDetail detail={guest.state.error.detail} />
+      <p>{error.message}</p>
+      <ErrorDetail detail={error.detail} />
     </div>
   )
+}
+
+function screenHref(guest: Guest): string {
+  return routeHref({ kind: 'guest', dockId: guest.dockId, guestId: guest.id, tab: 'screen' })
 }

@@ -27,7 +27,7 @@ export function CancelButton({ operation }: { operation: Operation }) {
 export function WorkLines({ operation }: { operation: Operation }) {
   const { work, progress } = operation
   const word = work.kind === 'migration' ? phaseWord(work.phase) : 'preparing its disk'
-  const slowed = work.kind === 'migration' && work.throttlePercent > 0 ? ' · slowing the guest to finish' : ''
+  const slowed = work.kind === 'migration' && work.throttlePercent > 0 ? ' · slowing the guest' : ''
   const amount = amountWords(progress)
   const pace = paceWords(progress)
   return (
@@ -39,20 +39,22 @@ export function WorkLines({ operation }: { operation: Operation }) {
         share={doneShare(progress)}
         words={`${word}, ${amount}`}
       />
-      <p className="moving__phase">
-        {work.kind === 'migration' ? (
-          <a href={routeHref({ kind: 'migration', id: operation.id })}>{word}</a>
-        ) : (
-          word
-        )}
-        {slowed}
-      </p>
+      <div className="moving__line">
+        <p className="moving__phase">
+          {work.kind === 'migration' ? (
+            <a href={routeHref({ kind: 'migration', id: operation.id })}>{word}</a>
+          ) : (
+            word
+          )}
+        </p>
+        <CancelButton operation={operation} />
+      </div>
       <p className="moving__pace">
         {amount}
+        {slowed}
         {pace !== '' && <br />}
         {pace}
       </p>
-      <CancelButton operation={operation} />
     </div>
   )
 }

@@ -8,9 +8,9 @@ import { MoveButton } from '../desk/move-button.tsx'
 import { EndedLine, WorkLines } from '../desk/move-progress.tsx'
 import { MigrationTable } from '../history/migration-table.tsx'
 import { Empty, Page } from '../kit/page.tsx'
-import { Uptime } from '../kit/ticking.tsx'
+import { StateLine } from '../kit/state-line.tsx'
 import { findGuest, isUnderWay, latestOperations } from '../model/desk-view.ts'
-import { acceleratorWord, mayMove, sizeWords, stateTone, stateWord } from '../model/guest-words.ts'
+import { acceleratorWord, mayMove, stateTone, stateWord } from '../model/guest-words.ts'
 import { useHost } from '../state/app-context.tsx'
 import { type GuestTab, guestTabs, navigate, type Route } from '../state/route.ts'
 import { GuestDetails } from './guest-details.tsx'
@@ -76,16 +76,11 @@ function Subtitle({ guest }: { guest: Guest }) {
     (state) => state.docks.find((dock) => dock.id === guest.dockId)?.name ?? 'another PC',
   )
   return (
-    <p className="stand__state">
-      <span className={`dot dot--${stateTone(guest.state)}`} aria-hidden />
-      {stateWord(guest.state)} on {dockName} · {sizeWords(guest)}
-      {guest.bootedAtMs !== null && (
-        <>
-          {' · '}
-          <Uptime sinceMs={guest.bootedAtMs} />
-        </>
-      )}
-    </p>
+    <StateLine
+      guest={guest}
+      word={`${stateWord(guest.state)} on ${dockName}`}
+      tone={stateTone(guest.state)}
+    />
   )
 }
 

@@ -5,7 +5,7 @@ import { assertNever } from '../../shared/assert-never.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import { Button } from '../kit/button.tsx'
 import { Empty } from '../kit/page.tsx'
-import { hasLiveScreen, stateWord } from '../model/guest-words.ts'
+import { darkSentence, hasLiveScreen } from '../model/guest-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { usePending } from '../state/ui-store.ts'
@@ -23,7 +23,7 @@ function DarkScreen({ guest }: { guest: Guest }) {
   const startable = isHere && (guest.state.kind === 'stopped' || guest.state.kind === 'failed')
   return (
     <div className="screen screen--dark">
-      <Empty title={`${guest.name} is ${stateWord(guest.state)}`}>
+      <Empty title={darkSentence(guest.name, guest.state)}>
         {guest.state.kind === 'failed' && (
           <p>
             {guest.state.error.message} {guest.state.error.fix}

@@ -53,7 +53,7 @@ function Row({ record, hideGuest }: { record: MigrationRecord; hideGuest: boolea
       <td data-label="From → to">
         <span className="table__way">
           <bdi>{record.fromDockName}</bdi>
-          <ArrowRight size={13} aria-label="to" />
+          <ArrowRight className="table__arrow" size={13} aria-label="to" />
           <bdi>{record.toDockName}</bdi>
         </span>
       </td>

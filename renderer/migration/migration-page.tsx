@@ -74,7 +74,6 @@ function LiveFigures({ operation, work }: { operation: Operation; work: Migratio
       </div>
       <Facts
         rows={[
-          ['Rate', formatRate(progress.rateBytesPerS)],
           ['Dirty rate', `${formatRate(work.dirtyRateBytesPerS)} – what the guest changes meanwhile`],
           ['Rounds', String(work.rounds)],
         ]}

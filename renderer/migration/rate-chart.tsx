@@ -65,7 +65,10 @@ function chartOptions(element: HTMLElement, theme: string): uPlot.Options {
     cursor: { show: false },
     scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
-      { ...axis, values: (_plot, ticks) => ticks.map((tick) => formatDuration(tick * 1000)) },
+      {
+        ...axis,
+        values: (_plot, ticks) => ticks.map((tick) => (tick === 0 ? '0 s' : formatDuration(tick * 1000))),
+      },
       { ...axis, size: 72, values: (_plot, ticks) => ticks.map((tick) => `${formatBytes(tick)}/s`) },
     ],
     series: [

@@ -25,7 +25,7 @@ export function stateWord(state: GuestState): string {
     case 'arriving':
       return 'arriving'
     case 'unsettled':
-      return 'needs your decision'
+      return 'paused, not settled'
     case 'failed':
       return 'failed'
     default:
@@ -51,9 +51,21 @@ export function coresWord(cores: number): string {
   return cores === 1 ? '1 core' : `${cores} cores`
 }
 
-/** `2 cores · 512 MiB` */
-export function sizeWords(guest: Pick<Guest, 'cores' | 'memoryBytes'>): string {
-  return `${coresWord(guest.cores)} · ${formatMemory(guest.memoryBytes)}`
+/** What stands in place of a screen that shows nothing. */
+export function darkSentence(name: string, state: GuestState): string {
+  switch (state.kind) {
+    case 'failed':
+      return `${name} has stopped with an error`
+    case 'unsettled':
+      return `${name} is paused until its move is settled`
+    default:
+      return `${name} is ${stateWord(state)}`
+  }
+}
+
+/** `2 cores`, `512 MiB` */
+export function sizeWords(guest: Pick<Guest, 'cores' | 'memoryBytes'>): string[] {
+  return [coresWord(guest.cores), formatMemory(guest.memoryBytes)]
 }
 
 /** One word on speed; the sentence behind it stands in the guest's details. */

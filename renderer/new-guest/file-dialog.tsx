@@ -80,7 +80,7 @@ function Entries({ listing, onOpen, onChoose }: EntriesProps) {
       {parent !== null && (
         <li>
           <button type="button" className="files__entry" onClick={() => onOpen(parent)}>
-            <CornerLeftUp size={16} aria-hidden /> one folder up
+            <CornerLeftUp className="files__icon" size={16} aria-hidden /> one folder up
           </button>
         </li>
       )}
@@ -100,7 +100,11 @@ function Entry({ entry, onPick }: { entry: FileEntry; onPick: () => void }) {
   return (
     <li>
       <button type="button" className="files__entry" onClick={onPick}>
-        {entry.kind === 'folder' ? <Folder size={16} aria-hidden /> : <File size={16} aria-hidden />}
+        {entry.kind === 'folder' ? (
+          <Folder className="files__icon" size={16} aria-hidden />
+        ) : (
+          <File className="files__icon" size={16} aria-hidden />
+        )}
         <span className="files__name">{entry.name}</span>
         {entry.sizeBytes !== null && <span className="files__size">{formatBytes(entry.sizeBytes)}</span>}
       </button>

@@ -29,10 +29,11 @@ export function NewGuestPage() {
   const read = readDraft(draft)
   const problems = asked && 'problems' in read ? read.problems : {}
   const change = (part: Partial<Draft>) => setDraft((old) => ({ ...old, ...part }))
-  async function submit(event: FormEvent): Promise<void> {
+  async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault()
+    const form = event.currentTarget
     setAsked(true)
-    if (!('guest' in read)) return
+    if (!('guest' in read)) return focusFirstProblem(form)
     const outcome = await actions.create(read.guest)
     if ('error' in outcome) setError(outcome.error)
     else navigate({ kind: 'desk' })
@@ -57,6 +58,11 @@ export function NewGuestPage() {
       </form>
     </Page>
   )
+}
+
+/** After the complaints are shown: the person goes on typing where the first one is. */
+function focusFirstProblem(form: HTMLFormElement): void {
+  requestAnimationFrame(() => form.querySelector<HTMLElement>('input[data-invalid]')?.focus())
 }
 
 function SizeFields({ draft, change, problems }: DraftProps) {

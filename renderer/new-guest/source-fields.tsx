@@ -14,25 +14,25 @@ const cards: readonly { kind: SourceKind; title: string; text: string; icon: Rea
     kind: 'demo',
     title: 'Demo guest',
     text: 'A tiny Linux that is there in seconds',
-    icon: <Sparkles size={20} aria-hidden />,
+    icon: <Sparkles className="cards__icon" size={20} aria-hidden />,
   },
   {
     kind: 'disk',
     title: 'Disk image',
     text: 'A copy of a qcow2 or raw disk',
-    icon: <HardDrive size={20} aria-hidden />,
+    icon: <HardDrive className="cards__icon" size={20} aria-hidden />,
   },
   {
     kind: 'iso',
     title: 'Installation image',
     text: 'A fresh disk, started from an ISO',
-    icon: <Disc3 size={20} aria-hidden />,
+    icon: <Disc3 className="cards__icon" size={20} aria-hidden />,
   },
   {
     kind: 'kernel',
     title: 'Linux kernel',
     text: 'A kernel and an initrd',
-    icon: <Cpu size={20} aria-hidden />,
+    icon: <Cpu className="cards__icon" size={20} aria-hidden />,
   },
 ]
 

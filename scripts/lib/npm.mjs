@@ -51,11 +51,18 @@ function npmCommand(node) {
   return script !== undefined && /npm-cli\.c?js$/.test(script) ? [node, script] : ['npm']
 }
 
+/**
+ * `npm install --no-save` installs what the lock file names and leaves the file alone. `npm ci` would refuse: it
+ * wants the lock file to list the packages of every other platform too, and some registries do not carry them
+ * all. That the outcome is the lock file's is checked afterwards.
+ */
+const INSTALL = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']
+
 function npmInstall() {
   const { path, node } = outsideNode()
   const [program, ...first] = npmCommand(node)
   const { npm_node_execpath: _, NODE: __, ...env } = process.env
-  const child = spawn(program, [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  const child = spawn(program, [...first, ...INSTALL], {
     cwd: repository,
     stdio: ['ignore', 'pipe', 'pipe'],
     // Neither binary can be fetched on every machine, and neither is needed: Debian's Chromium is.
@@ -63,14 +70,23 @@ function npmInstall() {
   })
   let output = ''
   const keep = (chunk) => {
-    output = (output + chunk).slice(-4000)
+    output += chunk
   }
   child.stdout.on('data', keep)
   child.stderr.on('data', keep)
   return new Promise((done) => {
     child.on('error', (error) => done({ ok: false, output: error.message }))
-    child.on('close', (code) => done({ ok: code === 0, output }))
+    child.on('close', (code) => done({ ok: code === 0, output: firstLines(output) }))
   })
+}
+
+/** What npm says first is the reason; what follows is its manual. @param {string} output */
+function firstLines(output) {
+  return output
+    .split('\n')
+    .filter((line) => /\S/.test(line.replace('npm error', '')))
+    .slice(0, 12)
+    .join('\n')
 }
 
 /**
@@ -83,7 +99,14 @@ export async function installPackages() {
   const startedAtMs = Date.now()
   say('setup', 'installing npm packages (a minute)')
   const { ok, output } = await npmInstall()
-  if (!ok) throw new Advice(`npm ci failed:\n${output}\nIs the npm registry reachable? Try: npm ci`, 3)
+  if (!ok)
+    throw new Advice(`npm could not install the packages:\n${output}\nIs the npm registry reachable?`, 3)
+  if (!packagesAreInstalled()) {
+    throw new Advice(
+      'What npm installed is not what package-lock.json names; package.json may not fit it.',
+      3,
+    )
+  }
   const version = node24Version()
   if (version === null) {
     throw new Advice(

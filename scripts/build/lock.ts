@@ -2,11 +2,12 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { systemErrorCode } from '../../electron/platform/atomic-file.ts'
 
 const timeoutMs = 5 * 60_000
 
 /** Runs `work` while holding the lock at `path`, after whoever holds it now. */
-export async function withBuildLock(path, work) {
+export async function withBuildLock(path: string, work: () => Promise<void>): Promise<void> {
   mkdirSync(dirname(path), { recursive: true })
   const own = `${path}.${process.pid}`
   writeFileSync(own, String(process.pid))
@@ -25,14 +26,14 @@ export async function withBuildLock(path, work) {
   }
 }
 
-async function take(path, own) {
+async function take(path: string, own: string): Promise<void> {
   const end = performance.now() + timeoutMs
   for (;;) {
     try {
       linkSync(own, path)
       return
     } catch (error) {
-      if (error.code !== 'EEXIST') throw error
+      if (systemErrorCode(error) !== 'EEXIST') throw error
     }
     if (!ownerLives(path)) {
       dropDeadLock(path)
@@ -43,22 +44,22 @@ async function take(path, own) {
   }
 }
 
-function ownerLives(path) {
+function ownerLives(path: string): boolean {
   try {
     process.kill(Number(readFileSync(path, 'utf8')), 0)
     return true
   } catch (error) {
-    return error.code === 'EPERM'
+    return systemErrorCode(error) === 'EPERM'
   }
 }
 
 /** Of several that find the lock dead, only one can rename it away; it must still be the dead one. */
-function dropDeadLock(path) {
+function dropDeadLock(path: string): void {
   const aside = `${path}.dead-${process.pid}`
   try {
     renameSync(path, aside)
   } catch (error) {
-    if (error.code !== 'ENOENT') throw error
+    if (systemErrorCode(error) !== 'ENOENT') throw error
     return
   }
   // Another one was quicker and this is its living lock: give it back.
@@ -66,7 +67,7 @@ function dropDeadLock(path) {
     try {
       linkSync(aside, path)
     } catch (error) {
-      if (error.code !== 'EEXIST') throw error
+      if (systemErrorCode(error) !== 'EEXIST') throw error
     }
   }
   rmSync(aside, { force: true })

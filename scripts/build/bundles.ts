@@ -5,8 +5,8 @@
  */
 import { chmodSync, existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { build } from 'vite'
-import { filesBelow } from './stamp.mjs'
+import { build, type InlineConfig, type Plugin } from 'vite'
+import { filesBelow } from './stamp.ts'
 
 /** Electron comes with its binary; the other two are optional native helpers of `ws`, tried at run time. */
 const external = ['electron', /^electron\//, 'bufferutil', 'utf-8-validate']
@@ -18,12 +18,12 @@ const programs = {
 }
 
 /**
- * @param {string} root the repository
- * @param {string} outDir an empty folder on the same file system as `dist`
- * @returns {Promise<string[]>} the names of what was built
+ * @param root the repository
+ * @param outDir an empty folder on the same file system as `dist`
+ * @returns the names of what was built
  */
-export async function buildAll(root, outDir) {
-  const built = []
+export async function buildAll(root: string, outDir: string): Promise<string[]> {
+  const built: string[] = []
   const present = Object.entries(programs).filter(([, source]) => existsSync(join(root, source)))
   const helpers = helperEntries(root)
   if (present.length > 0) {
@@ -42,19 +42,19 @@ export async function buildAll(root, outDir) {
 }
 
 /** Each `NAME.worker.ts` or `NAME.child.ts` below electron/ becomes `dist/NAME.worker.mjs` or `dist/NAME.child.mjs`. */
-function helperEntries(root) {
+function helperEntries(root: string): [string, string][] {
   const sources = filesBelow(root, 'electron').filter((file) => /\.(worker|child)\.ts$/.test(file))
-  const entries = sources.map((file) => [basename(file, '.ts'), file])
+  const entries = sources.map((file): [string, string] => [basename(file, '.ts'), file])
   const names = new Set(entries.map(([name]) => name))
   if (names.size < entries.length) throw new Error(`Two helpers share a name: ${sources.join(', ')}`)
   return entries
 }
 
-function shared(root) {
+function shared(root: string): InlineConfig {
   return { root, configFile: false, envDir: false, logLevel: 'warn', publicDir: false }
 }
 
-async function buildPrograms(root, outDir, input) {
+async function buildPrograms(root: string, outDir: string, input: Record<string, string>): Promise<void> {
   await build({
     ...shared(root),
     plugins: [helperAddresses(), commandLineHead(outDir)],
@@ -81,7 +81,7 @@ async function buildPrograms(root, outDir, input) {
   })
 }
 
-async function buildPreload(root, outDir) {
+async function buildPreload(root: string, outDir: string): Promise<void> {
   await build({
     ...shared(root),
     ssr: { noExternal: true },
@@ -100,7 +100,7 @@ async function buildPreload(root, outDir) {
   })
 }
 
-async function buildPage(root, outDir) {
+async function buildPage(root: string, outDir: string): Promise<void> {
   await build({
     configFile: join(root, 'vite.config.ts'),
     logLevel: 'warn',
@@ -109,7 +109,7 @@ async function buildPage(root, outDir) {
 }
 
 /** Sources name a helper as `new URL('./x.worker.ts', import.meta.url)`; in `dist/` it lies beside. */
-function helperAddresses() {
+function helperAddresses(): Plugin {
   const address = /new URL\(\s*(['"])[^'"]*?([^/'"]+\.(?:worker|child))\.ts\1\s*,\s*import\.meta\.url\s*\)/g
   return {
     name: 'helper-addresses',
@@ -117,7 +117,7 @@ function helperAddresses() {
     transform(code) {
       if (!code.includes('.worker.ts') && !code.includes('.child.ts')) return null
       // Joined at run time: a literal would be taken for an asset and inlined.
-      const replaced = code.replace(address, (_whole, _quote, name) => {
+      const replaced = code.replace(address, (_whole, _quote, name: string) => {
         return `new URL('./' + ${JSON.stringify(`${name}.mjs`)}, import.meta.url)`
       })
       return { code: replaced, map: null }
@@ -126,7 +126,7 @@ function helperAddresses() {
 }
 
 /** `dist/wdock.mjs` is started by its name. */
-function commandLineHead(outDir) {
+function commandLineHead(outDir: string): Plugin {
   return {
     name: 'command-line-head',
     renderChunk(code, chunk) {

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path'
 
 /**
  * Moves what is in `fresh` to `dist` and removes what no longer belongs there.
- * @returns {string[]} the files of the build, relative to `dist`
+ * @returns the files of the build, relative to `dist`
  */
-export function publish(fresh, dist) {
+export function publish(fresh: string, dist: string): string[] {
   const files = allFiles(fresh)
   mkdirSync(dist, { recursive: true })
   // What is named by its content comes first, what names it (entries, the page) last.
@@ -22,11 +22,11 @@ export function publish(fresh, dist) {
   return files
 }
 
-function isEntry(file) {
+function isEntry(file: string): boolean {
   return file.endsWith('.html') || (!file.includes('/') && !file.startsWith('chunk-'))
 }
 
-function allFiles(folder) {
+function allFiles(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))

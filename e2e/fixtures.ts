@@ -1,0 +1,31 @@
+/** What the flows run on: the face of the project they run in, and a folder for each dock they start. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test as base } from '@playwright/test'
+import type { FaceKind } from './face.ts'
+
+export { expect } from '@playwright/test'
+
+export interface FaceOption {
+  faceKind: FaceKind
+}
+
+interface Folders {
+  /** Makes a fresh folder for a dock; all are removed after the test. */
+  makeHome(): Promise<string>
+}
+
+export const test = base.extend<FaceOption & Folders>({
+  faceKind: ['browser', { option: true }],
+  makeHome: async ({ faceKind }, use) => {
+    const homes: string[] = []
+    await use(async () => {
+      // Short, since unix sockets live below it.
+      const home = await mkdtemp(join(tmpdir(), `wdock-${faceKind}-`))
+      homes.push(home)
+      return home
+    })
+    for (const home of homes) await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  },
+})
