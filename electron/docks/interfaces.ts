@@ -8,6 +8,7 @@ export interface UsableInterface {
   name: string
   /** Its first IPv4 address. */
   address: string
+  netmask: string
 }
 
 /** Interfaces that programs make: their far end is on this PC, or elsewhere than on the LAN. */
@@ -25,14 +26,24 @@ export function chooseInterfaces(
   const usable: (UsableInterface & { internal: boolean })[] = []
   for (const [name, addresses] of Object.entries(interfaces)) {
     const first = addresses?.find(({ family }) => family === 'IPv4')
-    if (first !== undefined) usable.push({ name, address: first.address, internal: first.internal })
+    if (first !== undefined) usable.push({ name, ...first })
   }
   const named = usable.filter(({ name }) => wanted.includes(name))
   const outside = usable.filter(({ internal }) => !internal)
   const real = outside.filter(({ name }) => !virtualNames.test(name))
   const choices = wanted.length > 0 ? [named] : [real, outside, usable]
   const chosen = choices.find((choice) => choice.length > 0) ?? []
-  return chosen.map(({ name, address }) => ({ name, address }))
+  return chosen.map(({ name, address, netmask }) => ({ name, address, netmask }))
+}
+
+/** True when an IPv4 address is on the link of this interface. */
+export function isOnLink(host: string, { address, netmask }: UsableInterface): boolean {
+  const mask = numberOf(netmask)
+  return (numberOf(host) & mask) === (numberOf(address) & mask)
+}
+
+function numberOf(address: string): number {
+  return address.split('.').reduce((sum, part) => (sum << 8) | (Number(part) & 0xff), 0)
 }
 
 /**

@@ -2,7 +2,6 @@
 import { useMemo } from 'react'
 import type { Dock } from '../../shared/models/dock.ts'
 import { Button } from '../kit/button.tsx'
-import { Empty } from '../kit/page.tsx'
 import { type DeskModel, desksModel } from '../model/desk-view.ts'
 import { demoGuest } from '../new-guest/draft.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
@@ -49,7 +48,7 @@ function Other({ desk, here, targets }: { desk: DeskModel; here: Dock; targets: 
     desk.dock.presence.kind === 'offline' ? (
       <p className="desk__quiet">Away. Its guests show up when it is back.</p>
     ) : (
-      <p className="desk__quiet">No guest runs there.</p>
+      <p className="desk__quiet">No guest runs there. Send one from its menu, or carry its picture here.</p>
     )
   return <Desk desk={desk} here={here} targets={targets} empty={empty} />
 }
@@ -64,8 +63,9 @@ function NoGuests({ alone }: { alone: boolean }) {
     if ('error' in outcome) showError(outcome.error)
   }
   return (
-    <Empty title="Nothing stands on this desk yet">
-      <p>Create a guest here, or bring one over from a PC nearby.</p>
+    <div className="bare">
+      <p className="bare__title">Nothing stands on this desk yet</p>
+      <p className="desk__quiet">Create a guest here, or bring one over from a PC nearby.</p>
       <div className="empty__buttons">
         {demoAvailable && (
           <Button look={alone ? 'primary' : 'plain'} disabled={pending} onClick={() => void createDemo()}>
@@ -79,7 +79,7 @@ function NoGuests({ alone }: { alone: boolean }) {
           Create a guest …
         </Button>
       </div>
-    </Empty>
+    </div>
   )
 }
 

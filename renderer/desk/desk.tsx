@@ -38,8 +38,8 @@ export function Desk({ desk, here, targets, empty }: DeskProps) {
       <DeskHead dock={dock} isHere={isHere} />
       {stands.length === 0 ? (
         <>
-          <div className="desk__bare">{empty}</div>
           <div className="desk__plank" aria-hidden />
+          <div className="desk__bare">{empty}</div>
         </>
       ) : (
         <div className="desk__board">

@@ -112,7 +112,7 @@ function Below(props: GuestStandProps & { pull: MigrationRequest }) {
   if (guest.state.kind === 'unsettled') return <UnsettledHint guest={guest} />
   return (
     <>
-      {props.isHere ? <HereButton guest={guest} /> : <PullButton {...props} />}
+      {props.isHere ? <HereButton guest={guest} quiet={operation !== null} /> : <PullButton {...props} />}
       {guest.state.kind === 'failed' && <FailedHint error={guest.state.error} />}
       {operation !== null && <EndedLine operation={operation} />}
     </>
@@ -139,7 +139,8 @@ function PullButton({ guest, pull }: { guest: Guest; pull: MigrationRequest }) {
   )
 }
 
-function HereButton({ guest }: { guest: Guest }) {
+/** @param quiet leaves the hint out, where other news stands below */
+function HereButton({ guest, quiet }: { guest: Guest; quiet: boolean }) {
   const actions = useActions()
   const pending = usePending(guestKey(guest.id))
   const kind = guest.state.kind
@@ -160,7 +161,9 @@ function HereButton({ guest }: { guest: Guest }) {
           Open
         </a>
       )}
-      <p className="move__note move__note--short">{acceleratorWord(guest.accelerator)}</p>
+      {!quiet && kind !== 'failed' && (
+        <p className="move__note move__note--short">{acceleratorWord(guest.accelerator)}</p>
+      )}
     </div>
   )
 }

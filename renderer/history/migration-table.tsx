@@ -57,7 +57,9 @@ function Row({ record, hideGuest }: { record: MigrationRecord; hideGuest: boolea
           <bdi>{record.toDockName}</bdi>
         </span>
       </td>
-      <td data-label="When">{dateWords(record.startedAtMs)}</td>
+      <td className="table__when" data-label="When">
+        {dateWords(record.startedAtMs)}
+      </td>
       <td data-label="Outcome">
         <a
           className={`outcome outcome--${outcome.kind}`}

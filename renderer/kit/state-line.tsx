@@ -22,7 +22,7 @@ export function StateLine({ guest, word, tone, brief = false }: StateLineProps) 
       {parts.map((part, index) => (
         // The parts of a line keep their places.
         <Fragment key={String(index)}>
-          {' · '}
+          {'\u00a0· '}
           <span className="state-line__part">{part}</span>
         </Fragment>
       ))}

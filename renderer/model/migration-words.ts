@@ -2,13 +2,7 @@
 import { assertNever } from '../../shared/assert-never.ts'
 import { formatBytes, formatDuration, formatRate, formatTimeRange } from '../../shared/format.ts'
 import type { MigrationEstimate, MigrationRecord } from '../../shared/models/migration.ts'
-import type {
-  MigrationPhase,
-  MigrationResult,
-  Operation,
-  Progress,
-  TimeRange,
-} from '../../shared/models/operation.ts'
+import type { MigrationPhase, MigrationResult, Operation, Progress } from '../../shared/models/operation.ts'
 
 export const phases: readonly { phase: MigrationPhase; word: string; term: string }[] = [
   { phase: 'checking', word: 'checking', term: 'compare capabilities' },
@@ -24,16 +18,10 @@ export function phaseWord(phase: MigrationPhase): string {
   return phases.find((each) => each.phase === phase)?.word ?? phase
 }
 
-/** Like `formatTimeRange`, without saying "about about". */
-function about(range: TimeRange): string {
-  const text = formatTimeRange(range)
-  return text.startsWith('about') ? text : `about ${text}`
-}
-
 /** `ready in about 2 s · freeze of 0.1 s · 105 MB` */
 export function estimateWords(estimate: MigrationEstimate): string {
   const freeze = formatTimeRange(estimate.freeze).replace('about ', '')
-  return `ready in ${about(estimate.time)} · freeze of ${freeze} · ${bytesRange(estimate.bytes)}`
+  return `ready in ${formatTimeRange(estimate.time)} · freeze of ${freeze} · ${bytesRange(estimate.bytes)}`
 }
 
 function bytesRange(bytes: { min: number; max: number }): string {
@@ -52,7 +40,7 @@ export function doneShare(progress: Progress): number | null {
 export function paceWords(progress: Progress): string {
   const parts: string[] = []
   if (progress.rateBytesPerS > 0) parts.push(formatRate(progress.rateBytesPerS))
-  if (progress.timeLeft !== null) parts.push(`${about(progress.timeLeft)} left`)
+  if (progress.timeLeft !== null) parts.push(`${formatTimeRange(progress.timeLeft)} left`)
   return parts.join(' · ')
 }
 

@@ -6,7 +6,7 @@
 import { chmodSync, existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { build, type InlineConfig, type Plugin } from 'vite'
-import { filesBelow } from './stamp.ts'
+import { filesBelow } from './stamp.mjs'
 
 /** Electron comes with its binary; the other two are optional native helpers of `ws`, tried at run time. */
 const external = ['electron', /^electron\//, 'bufferutil', 'utf-8-validate']

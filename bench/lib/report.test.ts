@@ -1,0 +1,76 @@
+/** The measurements' common language: medians, rows, tables. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type BenchReport, benchReport, compare, markdownTable, median, textTable } from './report.ts'
+
+const measured = {
+  case: 'migrate',
+  link: '100 Mbit/s',
+  load: 'none',
+  metric: 'total',
+  unit: 's',
+  peerName: 'plain QEMU',
+  digits: 2,
+}
+
+function reportOf(...rows: BenchReport['rows']): BenchReport {
+  const machine = { cpu: 'A', cores: 2, memoryBytes: 1, kernel: '6.1', qemu: '7.2', node: '24.0.0' }
+  return benchReport.parse({
+    bench: 'migrate',
+    commit: null,
+    date: '2026-01-02T03:04:05.000Z',
+    machine,
+    rows,
+  })
+}
+
+describe('the median', () => {
+  it('is the middle value of an odd number, the mean of the middle two of an even one', () => {
+    expect(median([9, 1, 5])).toBe(5)
+    expect(median([4, 1, 2, 100])).toBe(3)
+  })
+
+  it('lies between the extremes and does not depend on the order', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer(), { minLength: 1 }), (values) => {
+        const middle = median(values)
+        expect(middle).toBeGreaterThanOrEqual(Math.min(...values))
+        expect(middle).toBeLessThanOrEqual(Math.max(...values))
+        expect(median(values.toReversed())).toBe(middle)
+      }),
+    )
+  })
+
+  it('of nothing is refused', () => {
+    expect(() => median([])).toThrow(RangeError)
+  })
+})
+
+describe('a row', () => {
+  it('holds both medians and their ratio', () => {
+    const row = compare({ ...measured, ours: [8, 8.5, 12], peer: [10, 10, 10] })
+    expect(row).toMatchObject({ ours: 8.5, peer: 10, ratio: 0.85, n: 3, peerName: 'plain QEMU' })
+  })
+
+  it('has no ratio to nothing', () => {
+    expect(compare({ ...measured, ours: [8], peer: [0] }).ratio).toBeNull()
+  })
+})
+
+describe('the tables', () => {
+  const report = reportOf(compare({ ...measured, ours: [8], peer: [10] }))
+
+  it('show every row with its units, for a terminal', () => {
+    expect(textTable(report)).toContain('100 Mbit/s  none  total     8 s  10 s   0.80  1')
+  })
+
+  it('name the peer in the head, for a page', () => {
+    const lines = markdownTable(report).split('\n')
+    expect(lines[0]).toBe('| link | load | measured | ours | plain QEMU | ratio | n |')
+    expect(lines[2]).toBe('| 100 Mbit/s | none | total | 8 s | 10 s | 0.80 | 1 |')
+  })
+
+  it('say where the figures come from', () => {
+    expect(markdownTable(report)).toContain('QEMU 7.2, Node 24.0.0; 2026-01-02.')
+  })
+})
