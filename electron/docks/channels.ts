@@ -141,11 +141,16 @@ export function endSoon(socket: TLSSocket, graceMs = 1000): void {
 /** All open channels by dock, to be cut when a pairing ends and to be asked for signs of life. */
 export class ChannelRegistry {
   readonly #channels = new Map<string, Map<TLSSocket, number>>()
+  readonly #isPeer: (dockId: string) => boolean
 
-  /** @returns false, and the socket destroyed, when the dock has too many channels */
+  constructor(isPeer: (dockId: string) => boolean) {
+    this.#isPeer = isPeer
+  }
+
+  /** @returns false, and the socket destroyed, when the dock is no peer (any more) or has too many channels */
   add(dockId: string, socket: TLSSocket): boolean {
     const channels = this.#channels.get(dockId) ?? new Map<TLSSocket, number>()
-    if (channels.size >= maxChannelsOfDock || socket.destroyed) {
+    if (!this.#isPeer(dockId) || channels.size >= maxChannelsOfDock || socket.destroyed) {
       socket.destroy()
       return false
     }

@@ -1,8 +1,9 @@
 import { createSocket } from 'node:dgram'
 import type { NetworkInterfaceInfo } from 'node:os'
 import { afterEach, describe, expect, it } from 'vitest'
-import { chooseInterfaces, discoveryFromEnvironment } from './interfaces.ts'
+import { chooseInterfaces, discoveryFromEnvironment, isOnLink } from './interfaces.ts'
 import { isOnline, TestDocks, until } from './testing/docks.ts'
+import type { PeerInfo } from './types.ts'
 
 const docks = new TestDocks()
 afterEach(() => docks.dispose())
@@ -13,14 +14,15 @@ describe('discovery', () => {
   it('finds a dock within two seconds, follows its name, and forgets it when it says goodbye', async () => {
     const a = await docks.open('Same name', onLoopback)
     const b = await docks.open('Same name', onLoopback)
-    await until(() => a.peers().length === 1 && b.peers().length === 1, 2000)
-    expect(a.peers()).toMatchObject([
+    const seen = (): PeerInfo[] => a.peers().filter(({ id }) => id === b.id)
+    await until(() => seen().length === 1 && b.peers().some(({ id }) => id === a.id), 2000)
+    expect(seen()).toMatchObject([
       { id: b.id, name: 'Same name', paired: false, state: 'nearby', address: `127.0.0.1:${b.port}` },
     ])
     await b.setName('Büro. 2')
-    await until(() => a.peers()[0]?.name === 'Büro. 2', 2000)
+    await until(() => seen()[0]?.name === 'Büro. 2', 2000)
     await b.close()
-    await until(() => a.peers().length === 0, 2000)
+    await until(() => seen().length === 0, 2000)
   })
 
   it('brings paired docks online without an address, also after a restart on another port', async () => {
@@ -100,12 +102,18 @@ describe('the choice of interfaces', () => {
       wg0: at('10.2.0.1'),
     }
     expect(chooseInterfaces(all, []).map((each) => each.name)).toEqual(['eth0', 'wlan0'])
-    expect(chooseInterfaces({ lo, veth7: at('10.9.0.1') }, [])).toEqual([
+    expect(chooseInterfaces({ lo, veth7: at('10.9.0.1') }, [])).toMatchObject([
       { name: 'veth7', address: '10.9.0.1' },
     ])
-    expect(chooseInterfaces({ lo }, [])).toEqual([{ name: 'lo', address: '127.0.0.1' }])
+    expect(chooseInterfaces({ lo }, [])).toMatchObject([{ name: 'lo', address: '127.0.0.1' }])
     expect(chooseInterfaces(all, ['wg0', 'none']).map((each) => each.name)).toEqual(['wg0'])
     expect(chooseInterfaces(all, ['none'])).toEqual([])
+  })
+
+  it('tells who is on the link', () => {
+    const on = { name: 'eth0', address: '192.168.7.9', netmask: '255.255.254.0' }
+    expect(['192.168.6.1', '192.168.7.255'].every((host) => isOnLink(host, on))).toBe(true)
+    expect(['192.168.8.1', '10.0.0.1', '127.0.0.1'].some((host) => isOnLink(host, on))).toBe(false)
   })
 
   it('can be made by an environment variable', () => {

@@ -131,10 +131,11 @@ export class Discovery {
     }
   }
 
-  async #open({ name, address }: UsableInterface): Promise<void> {
+  async #open(on: UsableInterface): Promise<void> {
+    const { name, address } = on
     const { log } = this.#options
     const onTrouble = (error: unknown): void => log.debug('multicast trouble', { name, address, error })
-    const bonjour = await openBonjour(address, onTrouble)
+    const bonjour = await openBonjour(on, onTrouble)
     if (bonjour === null) return
     const responder = { address, bonjour, browser: null, askedAtMs: 0, timers: [] }
     this.#responders.set(name, responder)

@@ -81,8 +81,10 @@ describe('two paired docks', () => {
       [true, { id: 2 }],
     ])
   })
+})
 
-  it('settle on one link when both dial at once', async () => {
+describe('the link between two docks', () => {
+  it('is one, also when both dial at once', async () => {
     for (let round = 0; round < 5; round += 1) {
       const { a, b } = await docks.pair()
       const events: string[] = []
@@ -99,7 +101,7 @@ describe('two paired docks', () => {
     }
   })
 
-  it('find each other again when one restarts on the same port', async () => {
+  it('comes back when one restarts on the same port', async () => {
     const { a, b, dirB } = await docks.linked()
     const { port } = b
     const seen: string[] = []
@@ -114,7 +116,7 @@ describe('two paired docks', () => {
     expect(seen).toEqual(['offline', 'online'])
   })
 
-  it('fail what waits when the other one goes away', async () => {
+  it('fails what waits on it when the other dock goes away', async () => {
     const { a, b } = await docks.linked()
     b.handle('never', () => new Promise(() => {}))
     const waiting = a.request(b.id, 'never', null)
@@ -125,7 +127,15 @@ describe('two paired docks', () => {
     await expect(a.request(b.id, 'never', null)).rejects.toMatchObject({ code: 'dock.unreachable' })
   })
 
-  it('keep their names across restarts, and reject names that are none', async () => {
+  it('carries new names', async () => {
+    const { a, b } = await docks.linked()
+    await a.setName('Attic')
+    await until(() => b.peers()[0]?.name === 'Attic')
+    b.handle('who', async (from) => from.name)
+    expect(await a.request(b.id, 'who', null)).toBe('Attic')
+  })
+
+  it('does not decide names: they are kept across restarts, and what is none is rejected', async () => {
     const { a, dirA } = await docks.pair()
     await a.setName('Küche')
     await expect(a.setName(' ')).rejects.toMatchObject({ code: 'host.bad_input' })

@@ -5,11 +5,12 @@
  */
 import type { Duplex } from 'node:stream'
 import { fail } from '../../shared/errors/index.ts'
+import type { Log } from '../platform/log.ts'
 import { Handlers, requestTimeoutMs } from './calls.ts'
 import { ChannelRegistry, controlAlpn, streamUseOf } from './channels.ts'
 import { Discovery } from './discovery.ts'
 import { DockList } from './dock-list.ts'
-import { type Identity, openIdentity, readDockName, writeDockName } from './identity.ts'
+import { dockNameSchema, type Identity, openIdentity, readDockName, writeDockName } from './identity.ts'
 import { type Link, Links } from './links.ts'
 import { Listener } from './listener.ts'
 import { Listeners } from './listeners.ts'
@@ -33,6 +34,9 @@ import type {
 export { discoveryFromEnvironment } from './interfaces.ts'
 export type * from './types.ts'
 
+/** By which a dock tells its peers that it goes by another name. */
+const renamedEvent = 'dock.renamed'
+
 interface Opened {
   identity: Identity
   peers: Peers
@@ -45,18 +49,14 @@ export class DockNet {
   readonly #identity: Identity
   readonly #peers: Peers
   readonly #sightings = new Sightings()
-  readonly #registry = new ChannelRegistry()
+  readonly #registry = new ChannelRegistry((dockId) => this.#peers.has(dockId))
   readonly #handlers = new Handlers()
   readonly #streams: StreamDesk
   readonly #links: Links
   readonly #redialler: Redialler
   readonly #list: DockList
   readonly #pairing: PairingDesk
-  readonly #peersChanged: Listeners<[]>
-  readonly #pairingChanged: Listeners<[]>
-  readonly #unpaired: Listeners<[dockId: string]>
-  readonly #online: Listeners<[dockId: string]>
-  readonly #offline: Listeners<[dockId: string]>
+  readonly #told: ReturnType<typeof listenersOver>
   #name: string
   #listener: Listener | null = null
   #discovery: Discovery | null = null
@@ -70,11 +70,8 @@ export class DockNet {
     this.#name = opened.name
     this.id = opened.identity.id
     this.#streams = new StreamDesk(log)
-    this.#peersChanged = new Listeners(log)
-    this.#pairingChanged = new Listeners(log)
-    this.#unpaired = new Listeners(log)
-    this.#online = new Listeners(log)
-    this.#offline = new Listeners(log)
+    this.#told = listenersOver(log)
+    this.#handlers.onEvent(renamedEvent, ({ dockId }, name) => this.#onRenamed(dockId, name))
     this.#links = new Links({
       ownId: this.id,
       session: random.hex(16),
@@ -138,11 +135,12 @@ export class DockNet {
     return this.#listener?.port ?? 0
   }
 
-  /** Paired docks learn the new name when they next connect, or by discovery. @throws host.bad_input */
+  /** Stores and announces another name. @throws host.bad_input, host.disk_full, host.no_permission */
   async setName(name: string): Promise<void> {
     this.#name = await writeDockName(this.#options.configDir, name)
+    this.emit('all', renamedEvent, this.#name)
     await this.#discovery?.rename(this.#name)
-    this.#peersChanged.tell()
+    this.#told.peersChanged.tell()
   }
 
   /** Paired docks and unpaired ones nearby, by name. */
@@ -151,7 +149,7 @@ export class DockNet {
   }
 
   onPeersChanged(listener: () => void): () => void {
-    return this.#peersChanged.add(listener)
+    return this.#told.peersChanged.add(listener)
   }
 
   /**
@@ -165,7 +163,7 @@ export class DockNet {
     const { name, appVersion } = about
     this.#sightings.typed(dockId, { name, appVersion, address, atMs: this.#options.clock.nowMs() })
     if (this.#peers.has(dockId)) await this.#redialler.now(dockId)
-    this.#peersChanged.tell()
+    this.#told.peersChanged.tell()
     return this.#list.info(dockId)
   }
 
@@ -193,7 +191,7 @@ export class DockNet {
   }
 
   onPairing(listener: () => void): () => void {
-    return this.#pairingChanged.add(listener)
+    return this.#told.pairingChanged.add(listener)
   }
 
   /** Ends a pairing: cuts every channel at once and tells the other dock if it can. @throws dock.not_found */
@@ -204,7 +202,7 @@ export class DockNet {
   }
 
   onUnpaired(listener: (dockId: string) => void): () => void {
-    return this.#unpaired.add(listener)
+    return this.#told.unpaired.add(listener)
   }
 
   /**
@@ -233,11 +231,11 @@ export class DockNet {
   }
 
   onOnline(listener: (dockId: string) => void): () => void {
-    return this.#online.add(listener)
+    return this.#told.online.add(listener)
   }
 
   onOffline(listener: (dockId: string) => void): () => void {
-    return this.#offline.add(listener)
+    return this.#told.offline.add(listener)
   }
 
   /**
@@ -310,11 +308,11 @@ export class DockNet {
         found: (hint) => {
           this.#sightings.found(hint, clock.nowMs())
           if (this.#peers.has(hint.dockId)) this.#redialler.kick(hint.dockId)
-          this.#peersChanged.tell()
+          this.#told.peersChanged.tell()
         },
         lost: (dockId) => {
           this.#sightings.lost(dockId)
-          this.#peersChanged.tell()
+          this.#told.peersChanged.tell()
         },
       })
     }
@@ -332,7 +330,7 @@ export class DockNet {
     if (up !== null) return up
     const deadline = AbortSignal.timeout(options.timeoutMs ?? requestTimeoutMs)
     const signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline
-    const failure = await this.#redialler.bring(dockId, (listener) => this.#online.add(listener), signal)
+    const failure = await this.#redialler.bring(dockId, (listener) => this.#told.online.add(listener), signal)
     const link = this.#links.get(dockId)
     if (link !== null) return link
     throw options.signal?.aborted ? fail('host.cancelled') : (failure ?? fail('dock.unreachable', { dock }))
@@ -341,8 +339,17 @@ export class DockNet {
   #onOnline(dockId: string, { address, appVersion, name }: Link): void {
     const seen = { name, appVersion, lastSeenAtMs: this.#options.clock.nowMs() }
     this.#note(this.#peers.note(dockId, seen, address))
-    this.#peersChanged.tell()
-    this.#online.tell(dockId)
+    this.#told.peersChanged.tell()
+    this.#told.online.tell(dockId)
+  }
+
+  #onRenamed(dockId: string, data: unknown): void {
+    const name = dockNameSchema.safeParse(data)
+    const link = this.#links.get(dockId)
+    if (!name.success || link === null) return
+    link.name = name.data
+    this.#note(this.#peers.note(dockId, { name: name.data }))
+    this.#told.peersChanged.tell()
   }
 
   #onOffline(dockId: string): void {
@@ -350,8 +357,8 @@ export class DockNet {
       this.#note(this.#peers.note(dockId, { lastSeenAtMs: this.#options.clock.nowMs() }))
       this.#redialler.schedule(dockId)
     }
-    this.#offline.tell(dockId)
-    this.#peersChanged.tell()
+    this.#told.offline.tell(dockId)
+    this.#told.peersChanged.tell()
   }
 
   async #store(dockId: string, about: AboutDock, host: string): Promise<void> {
@@ -372,8 +379,8 @@ export class DockNet {
         this.#redialler.kick(dockId)
       }
     }
-    this.#pairingChanged.tell()
-    this.#peersChanged.tell()
+    this.#told.pairingChanged.tell()
+    this.#told.peersChanged.tell()
   }
 
   /** The pairing is over, whoever ended it. */
@@ -383,13 +390,23 @@ export class DockNet {
     this.#redialler.forget(dockId)
     this.#registry.cut(dockId)
     this.#options.log.info('dock unpaired', { dockId })
-    this.#unpaired.tell(dockId)
-    this.#peersChanged.tell()
+    this.#told.unpaired.tell(dockId)
+    this.#told.peersChanged.tell()
     await stored
   }
 
   /** Notes about a peer are worth no failure of what is going on. */
   #note(written: Promise<void>): void {
     written.catch((error: unknown) => this.#options.log.warn('list of peers not written', { error }))
+  }
+}
+
+function listenersOver(log: Log) {
+  return {
+    peersChanged: new Listeners<[]>(log),
+    pairingChanged: new Listeners<[]>(log),
+    unpaired: new Listeners<[dockId: string]>(log),
+    online: new Listeners<[dockId: string]>(log),
+    offline: new Listeners<[dockId: string]>(log),
   }
 }

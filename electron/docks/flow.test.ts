@@ -113,7 +113,9 @@ describe('a windowed stream', () => {
     a.destroy()
     b.destroy()
   })
+})
 
+describe('the end of a windowed stream', () => {
   it('closes one direction and keeps the other', async () => {
     const [left, right] = duplexPair()
     const a = windowed(left, { windowBytes: 1000 })
@@ -133,7 +135,9 @@ describe('a windowed stream', () => {
     const [error] = await once(a, 'error')
     expect(isCode(error, 'dock.link_lost')).toBe(true)
   })
+})
 
+describe('bad frames', () => {
   it.each([
     ['an unknown frame', Buffer.from([9, 0, 0, 0])],
     ['credit for what was never sent', numberFrame(flowKind.credit, 1)],
@@ -141,7 +145,7 @@ describe('a windowed stream', () => {
     ['a second END', Buffer.concat([endFrame(), endFrame()])],
     ['DATA larger than allowed', dataHeader(256 * 1024 + 1)],
     ['a number of a wrong length', Buffer.from([3, 0, 0, 5, 1, 2, 3, 4, 5])],
-  ])('fails on %s', async (_what, bytes) => {
+  ])('of a windowed stream fail it: %s', async (_what, bytes) => {
     const [left, right] = duplexPair()
     const a = windowed(left, { windowBytes: 1000 })
     right.write(bytes)

@@ -126,16 +126,22 @@ export class Links {
 
   #linkOf(control: ControlChannel, hello: HelloMessage, dialled: Address | null): Link {
     const { handlers, log, clock } = this.#options
-    const from = { dockId: control.dockId, name: hello.name }
-    return {
+    const { dockId } = control
+    const link: Link = {
       control,
-      calls: new Calls({ handlers, log, from: () => from, send: (message) => control.send(message) }),
+      calls: new Calls({
+        handlers,
+        log,
+        from: () => ({ dockId, name: link.name }),
+        send: (message) => control.send(message),
+      }),
       name: hello.name,
       appVersion: hello.appVersion,
       session: hello.session,
       address: dialled ?? { host: plainAddress(control.remoteAddress), port: hello.port },
       upAtMs: clock.monotonicMs(),
     }
+    return link
   }
 
   #choose(link: Link): void {

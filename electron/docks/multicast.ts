@@ -1,11 +1,12 @@
 /**
- * bonjour-service over a socket of ours. Promises that neither a port that cannot be had nor a malformed packet
+ * bonjour-service over a socket of ours. Promises that it hears only its own link, and that neither a port that cannot be had nor a malformed packet
  * ends the process: left to itself, the library throws out of its socket's events for both. Relies on the few
  * socket methods that multicast-dns calls.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { EventEmitter } from 'node:events'
 import { Bonjour, type ServiceConfig } from 'bonjour-service'
+import { isOnLink, type UsableInterface } from './interfaces.ts'
 
 const multicastAddress = '224.0.0.251'
 const multicastPort = 5353
@@ -13,15 +14,15 @@ const multicastPort = 5353
 const maxPacketBytes = 4096
 
 /**
- * A responder and browser on the interface with this IPv4 address.
+ * A responder and browser on an interface.
  * @returns null when the interface or the port does not allow it; `onTrouble` has been told why
  */
 export async function openBonjour(
-  address: string,
+  on: UsableInterface,
   onTrouble: (error: unknown) => void,
 ): Promise<Bonjour | null> {
   try {
-    const socket = new GuardedSocket(await multicastSocket(address), onTrouble)
+    const socket = new GuardedSocket(await multicastSocket(on.address), on, onTrouble)
     // These belong to multicast-dns below; the library passes them on, its types don't say so.
     const options: Partial<ServiceConfig> & MulticastDnsOptions = { socket, bind: false, multicast: false }
     return new Bonjour(options, onTrouble)
@@ -41,12 +42,13 @@ interface MulticastDnsOptions {
 class GuardedSocket extends EventEmitter {
   readonly #socket: Socket
 
-  constructor(socket: Socket, onTrouble: (error: unknown) => void) {
+  constructor(socket: Socket, on: UsableInterface, onTrouble: (error: unknown) => void) {
     super()
     this.#socket = socket
     socket.on('error', onTrouble)
     socket.on('message', (packet: Buffer, from: RemoteInfo) => {
-      if (packet.length > maxPacketBytes) return
+      // Linux hands a socket what any socket of the PC has joined for; RFC 6762, section 11, wants on-link senders.
+      if (packet.length > maxPacketBytes || !isOnLink(from.address, on)) return
       try {
         this.emit('message', packet, from)
       } catch (error) {

@@ -70,8 +70,10 @@ describe('the ceremony', () => {
     expect([...a.peers(), ...b.peers()].filter(({ paired }) => paired)).toEqual([])
     await expect(a.confirmPairing(current(a).id)).rejects.toMatchObject({ code: 'pairing.not_found' })
   })
+})
 
-  it('times out after two minutes on both sides', async () => {
+describe('ceremonies', () => {
+  it('time out after two minutes on both sides', async () => {
     const clock = new TurnableClock()
     const a = await docks.open('Alpha', { clock })
     const b = await docks.open('Beta')
@@ -86,7 +88,7 @@ describe('the ceremony', () => {
     expect(endOf(a)).toMatchObject({ outcome: 'timed-out', error: { code: 'pairing.timed_out' } })
   })
 
-  it('is one at a time', async () => {
+  it('are one at a time', async () => {
     const { a, b } = await begin()
     const c = await docks.open('Gamma')
     await c.connectByAddress(loopback, b.port)
@@ -98,7 +100,7 @@ describe('the ceremony', () => {
     expect(codeShown(b)).toBe(codeShown(a))
   })
 
-  it('that both start at once becomes one', async () => {
+  it('that both start at once become one', async () => {
     const a = await docks.open('Alpha')
     const b = await docks.open('Beta')
     await Promise.all([a.connectByAddress(loopback, b.port), b.connectByAddress(loopback, a.port)])
@@ -108,7 +110,7 @@ describe('the ceremony', () => {
     expect(current(a).role).not.toBe(current(b).role)
   })
 
-  it('fails when the other dock goes away', async () => {
+  it('fail when the other dock goes away', async () => {
     const { a, b } = await begin()
     await a.close()
     await until(() => endOf(b) !== null)

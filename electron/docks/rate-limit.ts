@@ -5,6 +5,7 @@
 import type { Clock } from '../platform/clock.ts'
 
 const maxKeys = 4096
+const lookThroughEveryMs = 1000
 
 interface Bucket {
   tokens: number
@@ -16,6 +17,7 @@ export class RateLimit {
   readonly #periodMs: number
   readonly #clock: Clock
   readonly #buckets = new Map<string, Bucket>()
+  #lookedThroughAtMs = 0
 
   /** Allows `count` at once and as many in each `periodMs` after. */
   constructor(count: number, periodMs: number, clock: Clock) {
@@ -52,6 +54,9 @@ export class RateLimit {
   }
 
   #forgetFull(): void {
+    const nowMs = this.#clock.monotonicMs()
+    if (nowMs - this.#lookedThroughAtMs < lookThroughEveryMs) return
+    this.#lookedThroughAtMs = nowMs
     for (const key of this.#buckets.keys()) {
       if (this.#fill(key).tokens >= this.#count) this.#buckets.delete(key)
     }

@@ -6,14 +6,14 @@ const changed = new EventTarget()
 
 /** Sets the document's theme; `system` leaves it to the style sheet's media query. */
 export function applyTheme(theme: HostSettings['theme']): void {
-  if (theme === 'system') delete document.documentElement.dataset['theme']
-  else document.documentElement.dataset['theme'] = theme
+  if (theme === 'system') delete document.documentElement.dataset.theme
+  else document.documentElement.dataset.theme = theme
   changed.dispatchEvent(new Event('change'))
 }
 
 /** What is shown now. */
 export function currentTheme(): 'light' | 'dark' {
-  const chosen = document.documentElement.dataset['theme']
+  const chosen = document.documentElement.dataset.theme
   if (chosen === 'light' || chosen === 'dark') return chosen
   return window.matchMedia(darkQuery).matches ? 'dark' : 'light'
 }

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -37,7 +46,7 @@ describe('the stamp', () => {
   it.each([
     ['a source changes', () => put('electron/main.ts', 'two')],
     ['a source is added', () => put('shared/new.ts', '')],
-    ['a source is renamed', () => (rmSync(join(root, 'electron/main.ts')), put('electron/mein.ts', 'one'))],
+    ['a source is renamed', () => renameSync(join(root, 'electron/main.ts'), join(root, 'electron/mein.ts'))],
     ['the lock file changes', () => put('package-lock.json', '{}')],
     ['something built is missing', () => rmSync(join(root, 'dist/main.mjs'))],
     ['the stamp is damaged', () => put('dist/.stamp', '{')],

@@ -53,7 +53,9 @@ function filesBelow(folder) {
 
 /** A hash over everything in the repository that decides what is built. */
 export function recipeHash() {
-  const files = [...filesBelow(recipeFolder), ...filesBelow(here)].filter((file) => !file.endsWith('.md'))
+  const files = [...filesBelow(recipeFolder), ...filesBelow(here)].filter(
+    (file) => !/\.md$|\.test\.ts$/.test(file),
+  )
   const hash = createHash('sha256')
   for (const file of files.sort())
     hash.update(`${file.slice(repository.length)}\0`).update(readFileSync(file))

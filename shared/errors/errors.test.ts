@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest'
+import { errorShape, errorTable, fail, isCode, toWdockError } from './index.ts'
+
+describe('the tree of errors', () => {
+  it.each(Object.entries(errorTable))('%s says what happened and what to do in sentences', (_code, spec) => {
+    for (const sentence of [spec.says, spec.fix]) {
+      if (/^\{\w+\}$/.test(sentence)) continue
+      expect(sentence).toMatch(/^[\p{Lu}“{]/u)
+      expect(sentence.length).toBeGreaterThan(5)
+    }
+    expect(spec.says).toMatch(/[.!]$|\{\w+\}$/)
+  })
+
+  it('fills in values, survives the way over a border, and keeps its code', () => {
+    const error = fail('disk.no_space', { needed: '2 GB', free: '1 GB' }, { detail: 'ENOSPC' })
+    expect(error.message).toContain('2 GB needed, 1 GB free')
+    const shape = errorShape.parse(JSON.parse(JSON.stringify(error)))
+    expect(shape).toEqual(error.toJSON())
+    expect(isCode(error, 'disk.no_space')).toBe(true)
+  })
+
+  it('wraps what nobody foresaw, with its stack as the detail', () => {
+    const error = toWdockError(new TypeError('boom'))
+    expect(error.code).toBe('host.unexpected')
+    expect(error.detail).toContain('boom')
+    expect(toWdockError(error)).toBe(error)
+  })
+})
