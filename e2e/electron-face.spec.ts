@@ -15,6 +15,7 @@ function dockEnv(home: string, name: string): NodeJS.ProcessEnv {
     ...process.env,
     WDOCK_HOME: home,
     WDOCK_NAME: name,
+    WDOCK_PORT: '0',
     WDOCK_DISCOVERY: 'off',
     WDOCK_BIND: '127.0.0.1',
   }
@@ -157,12 +158,13 @@ appTest.describe('a page that was taken over', () => {
   })
 })
 
-/** Reloads the page and keeps the first message that it sends over its port, to be sent again. */
+/** Reloads the page and keeps its first call to the host, to be sent again. React's own messages are no text. */
 async function recordFirstCall(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const send = MessagePort.prototype.postMessage
     MessagePort.prototype.postMessage = function record(this: MessagePort, message: unknown) {
-      if (!Reflect.has(window, 'firstCall')) Reflect.set(window, 'firstCall', message)
+      if (typeof message === 'string' && !Reflect.has(window, 'firstCall'))
+        Reflect.set(window, 'firstCall', message)
       send.call(this, message)
     }
   })

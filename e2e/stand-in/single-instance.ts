@@ -10,7 +10,7 @@ import { createServer } from 'node:net'
 const knock = `
 const socket = require('node:net').connect('\\0' + process.env.KNOCK_AT)
 socket.on('connect', () => socket.end(process.env.KNOCK_TEXT))
-socket.on('close', () => process.exit(0))
+socket.on('close', () => process.exit(0)).resume()
 socket.on('error', () => process.exit(1))
 `
 

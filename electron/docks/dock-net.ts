@@ -5,7 +5,6 @@
  */
 import type { Duplex } from 'node:stream'
 import { fail } from '../../shared/errors/index.ts'
-import type { Log } from '../platform/log.ts'
 import { Handlers, requestTimeoutMs } from './calls.ts'
 import { ChannelRegistry, controlAlpn, streamUseOf } from './channels.ts'
 import { Discovery } from './discovery.ts'
@@ -13,7 +12,7 @@ import { DockList } from './dock-list.ts'
 import { dockNameSchema, type Identity, openIdentity, readDockName, writeDockName } from './identity.ts'
 import { type Link, Links } from './links.ts'
 import { Listener } from './listener.ts'
-import { Listeners } from './listeners.ts'
+import { type DockListeners, listenersOver } from './listeners.ts'
 import { PairingDesk } from './pairing-desk.ts'
 import type { AboutDock } from './pairing-messages.ts'
 import { Peers } from './peers.ts'
@@ -37,12 +36,6 @@ export type * from './types.ts'
 /** By which a dock tells its peers that it goes by another name. */
 const renamedEvent = 'dock.renamed'
 
-interface Opened {
-  identity: Identity
-  peers: Peers
-  name: string
-}
-
 export class DockNet {
   readonly id: string
   readonly #options: DockNetOptions
@@ -56,19 +49,19 @@ export class DockNet {
   readonly #redialler: Redialler
   readonly #list: DockList
   readonly #pairing: PairingDesk
-  readonly #told: ReturnType<typeof listenersOver>
+  readonly #told: DockListeners
   #name: string
   #listener: Listener | null = null
   #discovery: Discovery | null = null
   #closed = false
 
-  private constructor(options: DockNetOptions, opened: Opened) {
+  private constructor(options: DockNetOptions, identity: Identity, peers: Peers, name: string) {
     const { log, clock, random } = options
     this.#options = options
-    this.#identity = opened.identity
-    this.#peers = opened.peers
-    this.#name = opened.name
-    this.id = opened.identity.id
+    this.#identity = identity
+    this.#peers = peers
+    this.#name = name
+    this.id = identity.id
     this.#streams = new StreamDesk(log)
     this.#told = listenersOver(log)
     this.#handlers.onEvent(renamedEvent, ({ dockId }, name) => this.#onRenamed(dockId, name))
@@ -122,7 +115,7 @@ export class DockNet {
     const identity = await openIdentity(options.configDir, options.random)
     const peers = await Peers.open(options.configDir)
     const name = await readDockName(options.configDir, options.name)
-    const net = new DockNet(options, { identity, peers, name })
+    const net = new DockNet(options, identity, peers, name)
     await net.#start()
     return net
   }
@@ -398,15 +391,5 @@ export class DockNet {
   /** Notes about a peer are worth no failure of what is going on. */
   #note(written: Promise<void>): void {
     written.catch((error: unknown) => this.#options.log.warn('list of peers not written', { error }))
-  }
-}
-
-function listenersOver(log: Log) {
-  return {
-    peersChanged: new Listeners<[]>(log),
-    pairingChanged: new Listeners<[]>(log),
-    unpaired: new Listeners<[dockId: string]>(log),
-    online: new Listeners<[dockId: string]>(log),
-    offline: new Listeners<[dockId: string]>(log),
   }
 }

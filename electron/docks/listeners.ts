@@ -25,3 +25,16 @@ export class Listeners<Arguments extends unknown[]> {
     }
   }
 }
+
+export type DockListeners = ReturnType<typeof listenersOver>
+
+/** Who wants to hear what of docks. */
+export function listenersOver(log: Log) {
+  return {
+    peersChanged: new Listeners<[]>(log),
+    pairingChanged: new Listeners<[]>(log),
+    unpaired: new Listeners<[dockId: string]>(log),
+    online: new Listeners<[dockId: string]>(log),
+    offline: new Listeners<[dockId: string]>(log),
+  }
+}

@@ -8,6 +8,7 @@ import { Empty } from '../kit/page.tsx'
 import { darkSentence, hasLiveScreen } from '../model/guest-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
+import { showDone } from '../state/toasts.ts'
 import { usePending } from '../state/ui-store.ts'
 import { type ScreenState, useGuestScreen } from './use-guest-screen.ts'
 
@@ -58,7 +59,7 @@ function LiveScreen({ guest }: { guest: Guest }) {
         <Button small disabled={!connected} onClick={sendCtrlAltDel}>
           Ctrl+Alt+Del
         </Button>
-        <Button small disabled={!connected} onClick={() => void navigator.clipboard.readText().then(paste)}>
+        <Button small disabled={!connected} onClick={() => void pasteClipboard(paste)}>
           Paste
         </Button>
         <Button
@@ -76,6 +77,15 @@ function LiveScreen({ guest }: { guest: Guest }) {
       <div className="screen__glass" ref={target} role="application" aria-label={`Screen of ${guest.name}`} />
     </div>
   )
+}
+
+/** A window may forbid reading the clipboard; then the person is told. */
+async function pasteClipboard(paste: (text: string) => void): Promise<void> {
+  try {
+    paste(await navigator.clipboard.readText())
+  } catch {
+    showDone('This window may not read the clipboard.')
+  }
 }
 
 function screenWords(state: ScreenState): string {

@@ -67,6 +67,7 @@ function chartOptions(element: HTMLElement, theme: string): uPlot.Options {
     axes: [
       {
         ...axis,
+        size: 30,
         values: (_plot, ticks) => ticks.map((tick) => (tick === 0 ? '0 s' : formatDuration(tick * 1000))),
       },
       { ...axis, size: 72, values: (_plot, ticks) => ticks.map((tick) => `${formatBytes(tick)}/s`) },

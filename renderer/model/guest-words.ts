@@ -25,7 +25,7 @@ export function stateWord(state: GuestState): string {
     case 'arriving':
       return 'arriving'
     case 'unsettled':
-      return 'paused, not settled'
+      return 'waiting to be settled'
     case 'failed':
       return 'failed'
     default:

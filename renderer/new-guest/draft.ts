@@ -66,7 +66,7 @@ export function readDraft(draft: Draft): { guest: NewGuest } | { problems: Probl
   if (parsed.success && Object.keys(missing).length === 0) return { guest: parsed.data }
   const problems: Problems = { ...missing }
   for (const issue of parsed.error?.issues ?? []) {
-    const field = fieldOf(issue.path)
+    const field = fieldOf(issue.path, draft.kind)
     problems[field] ??= sentence(issue.message)
   }
   return { problems }
@@ -100,7 +100,7 @@ function missingFields(draft: Draft): Problems {
   return problems
 }
 
-function fieldOf(path: readonly PropertyKey[]): DraftField {
+function fieldOf(path: readonly PropertyKey[], kind: SourceKind): DraftField {
   const last = path.at(-1)
   switch (last) {
     case 'cores':
@@ -110,6 +110,8 @@ function fieldOf(path: readonly PropertyKey[]): DraftField {
     case 'initrdPath':
     case 'diskPath':
       return last
+    case 'path':
+      return kind === 'iso' ? 'isoPath' : 'diskPath'
     case 'memoryBytes':
       return 'memoryMebibytes'
     case 'diskBytes':

@@ -5,7 +5,7 @@
 import { fail, type WdockError } from '../../../shared/errors/index.ts'
 import { formatBytes, formatMemory } from '../../../shared/format.ts'
 import type { DockCapabilities } from '../../../shared/models/dock.ts'
-import type { GuestOffer } from './messages.ts'
+import type { CheckAnswer, GuestOffer } from './messages.ts'
 
 export interface ArrivalFacts {
   dockName: string
@@ -95,4 +95,14 @@ function findClashes(offer: GuestOffer, facts: ArrivalFacts): WdockError[] {
   const dock = facts.dockName
   if (facts.sameId === 'present') return [fail('migration.already_there', { dock, name })]
   return facts.nameTaken ? [fail('migration.name_clash', { dock, name })] : []
+}
+
+/** What `migration.blocked` says of the first blocker. */
+export function blockedValues(
+  to: { name: string },
+  offer: GuestOffer,
+  answer: CheckAnswer,
+): Record<string, string> {
+  const [first] = answer.blockers
+  return { name: offer.definition.name, dock: to.name, why: first?.message ?? '', todo: first?.fix ?? '' }
 }

@@ -1,19 +1,17 @@
 /**
  * The destination's side of every move that comes to this dock. Promises that a guest runs here only on the
- * source's commit; that what is abandoned before the switchover leaves nothing behind; and that from the
- * switchover on nothing is thrown away before the source, or a person, has said so.
+ * source's commit; that what is abandoned before the switchover leaves nothing behind; that from the switchover on
+ * nothing is thrown away before the source, or a person, has said so; and that a commit is remembered, over
+ * crashes, until the source has let go of its own copy. Relies on one journal a migration.
  */
-import { rm } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
-import { fail, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
-import { createEmpty, createOverlay } from '../../disk/image.ts'
+import { fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import { receiveLayer } from '../../disk/layer-transfer.ts'
-import { backingFromGuest, type LayerStore } from '../../disk/layers.ts'
+import type { LayerStore } from '../../disk/layers.ts'
 import { endExport, exportForMirror } from '../../disk/mirror.ts'
 import type { From } from '../../docks/dock-net.ts'
 import { windowed } from '../../docks/flow.ts'
 import type { Clock } from '../../platform/clock.ts'
-import { Disposer } from '../../platform/dispose.ts'
 import type { Log } from '../../platform/log.ts'
 import {
   clearCapabilities,
@@ -22,13 +20,15 @@ import {
   unixUri,
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
-import type { QemuProcess } from '../../qemu/process.ts'
 import { announceSelf, cont } from '../../qemu/qmp/commands.ts'
-import { type BootFileStore, bootFileIds } from '../guests/boot-files.ts'
+import type { BootFileStore } from '../guests/boot-files.ts'
 import type { Guests } from '../guests/guests.ts'
-import type { LocalGuest } from '../guests/local-guest.ts'
-import type { Machine } from '../machine.ts'
-import { findBlockers } from './arrival-check.ts'
+import type { GuestMachine } from '../guests/local-guest.ts'
+import { Arrival } from './arrival.ts'
+import { blockedValues, findBlockers } from './arrival-check.ts'
+import { assertArrived, assertOffered, createTops, lacking } from './arrival-steps.ts'
+import { Commits } from './commits.ts'
+import type { Faults } from './faults.ts'
 import { Journal } from './journal.ts'
 import type { CheckAnswer, DestinationStage, GuestOffer, StreamHeader } from './messages.ts'
 import { missingBytes } from './offer.ts'
@@ -39,21 +39,14 @@ export interface ArrivalsOptions {
   journalDir: string
   dockName: () => string
   guests: Guests
-  machine: Machine
+  machine: GuestMachine
   layers: LayerStore
   bootFiles: BootFileStore
   clock: Clock
   log: Log
+  faults: Faults | null
   /** Tells the source that this side can no longer receive. */
   tellFailed(dockId: string, migrationId: string, error: WdockError): void
-}
-
-/** One guest on its way here. */
-interface Arrival {
-  readonly journal: Journal
-  readonly guest: LocalGuest
-  readonly cleanup: Disposer
-  process: QemuProcess | null
 }
 
 /** How long QEMU may take to load what has arrived. */
@@ -62,22 +55,26 @@ const loadTimeoutMs = 600_000
 export class Arrivals {
   readonly #options: ArrivalsOptions
   readonly #arrivals = new Map<string, Arrival>()
-  /** Migrations that ended here with a commit, so that a source that missed the answer can ask again. */
-  readonly #committed = new Set<string>()
+  /** Off the list and being cleaned up, by guest. */
+  readonly #leaving = new Map<string, Promise<void>>()
+  readonly commits: Commits
 
   constructor(options: ArrivalsOptions) {
     this.#options = options
+    this.commits = new Commits(options.log)
   }
 
   /** Migrations that wait here for a decision, with the dock that can give it. */
   waiting(): { migrationId: string; dockId: string }[] {
-    return [...this.#arrivals.values()].map(({ journal }) => ({
-      migrationId: journal.head.migrationId,
-      dockId: journal.head.otherDockId,
-    }))
+    return [...this.#arrivals.values()].map(({ migrationId, dockId }) => ({ migrationId, dockId }))
   }
 
   async check(offer: GuestOffer): Promise<CheckAnswer> {
+    await this.#leaving.get(offer.definition.id)
+    return await this.#check(offer, this.#options.guests.find(offer.definition.id) !== null)
+  }
+
+  async #check(offer: GuestOffer, present: boolean): Promise<CheckAnswer> {
     const { layers, bootFiles, machine, guests } = this.#options
     const { definition } = offer
     const missing = {
@@ -89,7 +86,7 @@ export class Arrivals {
     const blockers = findBlockers(offer, {
       dockName: this.#options.dockName(),
       capabilities,
-      sameId: guests.find(definition.id) === null ? 'none' : 'present',
+      sameId: present ? 'present' : 'none',
       nameTaken: guests.nameTaken(definition.name, definition.id),
       missingBytes: missingBytes(offer, missing),
       missingCpuFeatures: usable ? await machine.missingCpuFeatures(definition.cpuModel) : [],
@@ -98,61 +95,81 @@ export class Arrivals {
     return { blockers: blockers.map((error) => error.toJSON()), warnings: [], ...missing }
   }
 
-  /** Makes room for a guest: journal, record, empty top layers. */
+  /**
+   * Makes room for a guest: journal, record, empty top layers. It is on the list from the first moment, so that an
+   * abort that comes meanwhile finds it. @throws migration.blocked, migration.not_found when let go meanwhile
+   */
   async prepare(from: From, migrationId: string, offer: GuestOffer): Promise<void> {
-    const { guests, clock, journalDir } = this.#options
-    const { definition } = offer
-    const answer = await this.check(offer)
-    if (answer.blockers[0] !== undefined) throw fail('migration.blocked', blockedValues(from, offer, answer))
-    const cleanup = new Disposer()
+    const { guests } = this.#options
+    const guestId = offer.definition.id
+    while (this.#leaving.has(guestId)) await this.#leaving.get(guestId)
+    const taken = [...this.#arrivals.values()].some(
+      (each) => each.guestId === guestId || each.migrationId === migrationId,
+    )
+    const present = taken || guests.find(guestId) !== null
+    const arrival = new Arrival({ migrationId, dockId: from.dockId, guestId, offer })
+    if (!present) this.#arrivals.set(migrationId, arrival)
     try {
-      const journal = await Journal.create(journalDir, {
-        version: 1,
-        side: 'destination',
-        migrationId,
-        guestId: definition.id,
-        guestName: definition.name,
-        otherDockId: from.dockId,
-        startedAtMs: clock.nowMs(),
+      await arrival.exclusively(async () => {
+        const answer = await this.#check(offer, present)
+        if (answer.blockers[0] !== undefined) {
+          const dock = { name: this.#options.dockName() }
+          throw fail('migration.blocked', blockedValues(dock, offer, answer))
+        }
+        await this.#makeRoom(arrival, offer)
       })
-      cleanup.add('remove the journal', () => journal.remove())
-      const arrival = { migrationId, fromDockId: from.dockId }
-      const { homeDockId, createdAtMs, bootedAtMs } = offer
-      const record = {
-        version: 1,
-        definition,
-        homeDockId,
-        createdAtMs,
-        bootedAtMs,
-        complete: true,
-        arrival,
-      } as const
-      const guest = await guests.register(record, { kind: 'arriving', fromDockId: from.dockId })
-      cleanup.add('forget the guest', () => guests.forget(definition.id))
-      guest.setOperation(migrationId)
-      await createTops(guest)
-      this.#arrivals.set(migrationId, { journal, guest, cleanup, process: null })
-      cleanup.add('take the arrival off the list', () => void this.#arrivals.delete(migrationId))
     } catch (error) {
-      await this.#clean(cleanup)
+      if (!present) await this.#letGo(arrival)
       throw error
     }
+  }
+
+  async #makeRoom(arrival: Arrival, offer: GuestOffer): Promise<void> {
+    const { guests, clock, journalDir } = this.#options
+    const { definition, homeDockId, createdAtMs, bootedAtMs } = offer
+    const { migrationId, dockId, cleanup } = arrival
+    const journal = await Journal.create(journalDir, {
+      version: 1,
+      side: 'destination',
+      migrationId,
+      guestId: definition.id,
+      guestName: definition.name,
+      otherDockId: dockId,
+      startedAtMs: clock.nowMs(),
+    })
+    cleanup.add('remove the journal', () => journal.remove())
+    // Before the record: what is left of a registration that failed half-way goes as well.
+    cleanup.add('forget the guest', () => guests.forget(definition.id))
+    const times = { homeDockId, createdAtMs, bootedAtMs }
+    const state = { kind: 'arriving', fromDockId: dockId } as const
+    const guest = await guests.register(
+      { version: 1, definition, ...times, complete: true, arrival: { migrationId, fromDockId: dockId } },
+      state,
+    )
+    arrival.hold(journal, guest)
+    guest.setOperation(migrationId)
+    await createTops(guest)
   }
 
   /** Starts QEMU in wait: its disks exported for the mirror, its ear open for memory. */
   async launch(from: From, migrationId: string): Promise<void> {
     const arrival = this.#of(from, migrationId)
-    const process = await arrival.guest.launch(true)
-    arrival.process = process
-    process.onExit((exit) => {
-      if (!this.#arrivals.has(migrationId)) return
-      const error = fail('qemu.gone', {}, { detail: exit.stderrTail })
-      this.#options.tellFailed(from.dockId, migrationId, error)
+    await arrival.exclusively(async () => {
+      const { guest } = arrival
+      const process = await guest.launch(true)
+      arrival.process = process
+      process.onExit((exit) => this.#onExit(arrival, exit.stderrTail))
+      await setCapabilities(process.qmp)
+      const nodes = guest.definition.disks.map((disk) => disk.nodeName)
+      if (nodes.length > 0) await exportForMirror(process.qmp, nodes, process.sockets.nbd)
+      await startIncoming(process.qmp, unixUri(process.sockets.incoming))
     })
-    await setCapabilities(process.qmp)
-    const nodes = arrival.guest.definition.disks.map((disk) => disk.nodeName)
-    if (nodes.length > 0) await exportForMirror(process.qmp, nodes, process.sockets.nbd)
-    await startIncoming(process.qmp, unixUri(process.sockets.incoming))
+  }
+
+  #onExit(arrival: Arrival, stderrTail: string): void {
+    const { migrationId, dockId } = arrival
+    if (this.#arrivals.get(migrationId) !== arrival || arrival.signal.aborted) return
+    this.#options.tellFailed(dockId, migrationId, fail('qemu.gone', {}, { detail: stderrTail }))
   }
 
   /** Accepts a channel that brings a part of a guest. @returns what takes the bytes */
@@ -160,163 +177,192 @@ export class Arrivals {
     const arrival = this.#of(from, header.migrationId)
     switch (header.kind) {
       case 'layer':
+        assertOffered(arrival.offer?.layers, header.layer.id)
         return (stream) => this.#receive(arrival, stream, this.#receiveLayer(arrival, header.layer, stream))
-      case 'boot-file':
+      case 'boot-file': {
+        assertOffered(arrival.offer?.bootFiles, header.file.id)
+        const { bootFiles } = this.#options
         return (stream) =>
-          this.#receive(arrival, stream, this.#options.bootFiles.receive(stream, header.file))
-      case 'disk':
-        return (stream) => this.#join(arrival, requireProcess(arrival).sockets.nbd, stream)
-      case 'memory':
-        return (stream) => {
-          const channel = windowed(stream, { windowBytes: memoryWindowBytes })
-          this.#join(arrival, requireProcess(arrival).sockets.incoming, channel)
-        }
+          this.#receive(arrival, stream, bootFiles.receive(stream, header.file, arrival.signal))
+      }
+      case 'disk': {
+        const { nbd } = arrival.requireProcess().sockets
+        return (stream) => this.#join(arrival, nbd, stream)
+      }
+      case 'memory': {
+        const { incoming } = arrival.requireProcess().sockets
+        return (stream) =>
+          this.#join(arrival, incoming, windowed(stream, { windowBytes: memoryWindowBytes }))
+      }
     }
   }
 
   /** The source's guest stands still now: from here on only the source's word, or a person's, lets go of this. */
   async switching(from: From, migrationId: string): Promise<void> {
-    await this.#of(from, migrationId).journal.record('switching')
+    const arrival = this.#of(from, migrationId)
+    await arrival.exclusively(() => arrival.journal.record('switching'))
   }
 
   /** Resolves when everything has arrived and the guest stands paused here, its disk free of the mirror. */
   async awaitLoaded(from: From, migrationId: string, signal: AbortSignal): Promise<void> {
     const arrival = this.#of(from, migrationId)
-    const { qmp } = requireProcess(arrival)
-    await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: loadTimeoutMs, signal })
+    const { qmp } = arrival.requireProcess()
+    const either = AbortSignal.any([signal, arrival.signal])
+    await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: loadTimeoutMs, signal: either })
     if (arrival.guest.definition.disks.length > 0) await endExport(qmp)
+    arrival.loaded = true
   }
 
   /**
    * The source has given the guest away: it runs here now. May be called again by a source that missed the answer.
    * @returns the time in milliseconds until it ran
+   * @throws qemu.gone when what had arrived is lost: then this side has let go of it and the source may run on
    */
   async commit(from: From, migrationId: string, run: boolean): Promise<number> {
-    if (this.#committed.has(migrationId)) return 0
-    return await this.take(this.#of(from, migrationId), run)
+    if (this.commits.has(from.dockId, migrationId)) return 0
+    const arrival = this.#of(from, migrationId)
+    try {
+      const ranAfterMs = await arrival.exclusively(async () => {
+        arrival.requireProcess()
+        return await this.#take(arrival, run)
+      })
+      await this.#options.faults?.at('committed')
+      return ranAfterMs
+    } catch (error) {
+      if (isCode(error, 'qemu.gone')) await this.#letGo(arrival)
+      throw error
+    }
   }
 
-  /** Makes an arrival this dock's own, on the source's word or a person's. */
-  async take(arrival: Arrival, run: boolean): Promise<number> {
-    const { journal, guest } = arrival
-    const { migrationId } = journal.head
+  /** A person decides that the guest is this dock's. @throws migration.not_arrived when a part is missing */
+  async takeHere(arrival: Arrival): Promise<void> {
+    await arrival.exclusively(async () => void (await this.#take(arrival, true)))
+  }
+
+  /** The guest runs first; that it does is remembered before anyone is told. */
+  async #take(arrival: Arrival, run: boolean): Promise<number> {
+    const { journal, guest, process, migrationId } = arrival
+    if (process !== null && !arrival.loaded) await assertArrived(guest.name, process.qmp)
     const startedMs = this.#options.clock.monotonicMs()
-    const process = arrival.process
     if (process !== null && run) await cont(process.qmp)
     const ranAfterMs = this.#options.clock.monotonicMs() - startedMs
-    this.#committed.add(migrationId)
+    if (journal.stage !== 'committed') await journal.record('committed')
     this.#arrivals.delete(migrationId)
-    void this.#settleIn(arrival, run)
+    this.commits.add(journal, this.#settleIn(arrival, run))
     guest.setOperation(null)
     guest.setState(process === null ? { kind: 'stopped' } : { kind: run ? 'running' : 'paused' })
     return ranAfterMs
   }
 
-  /** What may be done after the guest runs: network, record, journal. */
-  async #settleIn(arrival: Arrival, run: boolean): Promise<void> {
-    const { guest, journal, process } = arrival
-    try {
-      if (process !== null && run) await announceSelf(process.qmp)
-      await guest.changeRecord({ arrival: null })
-      await journal.remove()
-      if (process !== null) await clearCapabilities(process.qmp)
-      await guest.refreshDiskUse()
-    } catch (error) {
-      this.#options.log.error('a guest that arrived was not fully settled', { guestId: guest.id, error })
-    }
+  /** What may be done after the guest runs. @throws when the record could not be written */
+  async #settleIn({ guest, process }: Arrival, run: boolean): Promise<void> {
+    const { log } = this.#options
+    const told = (error: unknown): void =>
+      log.error('a guest that arrived was not fully settled', { guestId: guest.id, error })
+    if (process !== null && run) await announceSelf(process.qmp).catch(told)
+    await guest.changeRecord({ arrival: null, ...(process === null ? { bootedAtMs: null } : {}) })
+    if (process !== null) await clearCapabilities(process.qmp).catch(told)
+    await guest.refreshDiskUse().catch(told)
   }
 
   /** The source keeps the guest. @returns what this side knows: `committed` when it is too late */
   async abort(from: From, migrationId: string): Promise<DestinationStage> {
-    const stage = this.stage(from.dockId, migrationId)
-    if (stage === 'unknown' || stage === 'committed') return stage
-    await this.discard(migrationId)
-    return 'unknown'
+    const arrival = this.#arrivals.get(migrationId)
+    if (arrival?.dockId === from.dockId) await this.#letGo(arrival)
+    return this.stage(from.dockId, migrationId)
   }
 
   /** Lets go of an arrival for good: it will never run here. */
   async discard(migrationId: string): Promise<void> {
     const arrival = this.#arrivals.get(migrationId)
-    if (arrival !== undefined) await this.#clean(arrival.cleanup)
+    if (arrival !== undefined) await this.#letGo(arrival)
   }
 
+  /** What this side knows of a migration, to be told to the dock it comes from. */
   stage(dockId: string, migrationId: string): DestinationStage {
-    if (this.#committed.has(migrationId)) return 'committed'
+    if (this.commits.has(dockId, migrationId)) return 'committed'
     const arrival = this.#arrivals.get(migrationId)
-    if (arrival === undefined || arrival.journal.head.otherDockId !== dockId) return 'unknown'
-    return arrival.journal.stage === 'switching' ? 'switching' : 'preparing'
+    if (arrival === undefined || arrival.dockId !== dockId) return 'unknown'
+    return arrival.stage === 'switching' ? 'switching' : 'preparing'
   }
 
   find(migrationId: string): Arrival | null {
     return this.#arrivals.get(migrationId) ?? null
   }
 
-  /** Remembers that a migration ended here with a commit, from the history. */
-  rememberCommitted(migrationIds: Iterable<string>): void {
-    for (const id of migrationIds) this.#committed.add(id)
-  }
-
   /** The link to a source is gone: what had not reached the switchover is abandoned, the rest waits. */
   async linkLost(dockId: string): Promise<void> {
-    for (const { journal, guest } of [...this.#arrivals.values()]) {
-      if (journal.head.otherDockId !== dockId) continue
-      if (journal.stage === 'open') await this.discard(journal.head.migrationId)
-      else showUnsettled(guest, journal)
-    }
+    const theirs = [...this.#arrivals.values()].filter((each) => each.dockId === dockId)
+    await Promise.all(
+      theirs.map(async (arrival) => {
+        if (arrival.stage === null || arrival.stage === 'open') await this.#letGo(arrival)
+        else showUnsettled(arrival)
+      }),
+    )
+  }
+
+  /** Before this host ends: what could still be abandoned is. */
+  async close(): Promise<void> {
+    const open = [...this.#arrivals.values()].filter(({ stage }) => stage === null || stage === 'open')
+    await Promise.all(open.map((arrival) => this.#letGo(arrival)))
   }
 
   /** Takes up an arrival that an earlier host left: abandons it, finishes it, or waits for the source. */
   async takeUp(journal: Journal): Promise<void> {
     const { guests, log } = this.#options
-    const guest = guests.find(journal.head.guestId)
-    if (guest === null || guest.record.arrival?.migrationId !== journal.head.migrationId) {
-      if (guest !== null) this.#committed.add(journal.head.migrationId)
-      await journal.remove()
+    const { migrationId, guestId, otherDockId } = journal.head
+    const guest = guests.find(guestId)
+    const arriving = guest !== null && guest.record.arrival?.migrationId === migrationId ? guest : null
+    if (arriving === null) {
+      if (journal.stage === 'committed') this.commits.add(journal, Promise.resolve())
+      else await journal.remove()
       return
     }
-    const cleanup = new Disposer()
-    cleanup.add('remove the journal', () => journal.remove())
-    cleanup.add('forget the guest', () => guests.forget(guest.id))
-    cleanup.add('take the arrival off the list', () => void this.#arrivals.delete(journal.head.migrationId))
-    const arrival = { journal, guest, cleanup, process: guest.process }
-    this.#arrivals.set(journal.head.migrationId, arrival)
-    log.info('an arrival is taken up', { guestId: guest.id, stage: journal.stage, state: guest.state.kind })
+    const arrival = new Arrival({ migrationId, dockId: otherDockId, guestId, offer: null })
+    arrival.hold(journal, arriving)
+    arrival.process = arriving.process
+    arrival.cleanup.add('remove the journal', () => journal.remove())
+    arrival.cleanup.add('forget the guest', () => guests.forget(guestId))
+    this.#arrivals.set(migrationId, arrival)
+    log.info('an arrival is taken up', { guestId, stage: journal.stage, state: arriving.state.kind })
     // It is never let run before the commit: a guest that runs has been committed.
-    if (guest.state.kind === 'running') await this.take(arrival, true)
-    else if (journal.stage === 'open') await this.#clean(cleanup)
-    else showUnsettled(guest, journal)
+    if (journal.stage === 'committed' || arriving.state.kind === 'running') {
+      await arrival.exclusively(() => this.#take(arrival, arriving.state.kind === 'running'))
+    } else if (journal.stage === 'open') await this.#letGo(arrival)
+    else {
+      arriving.setOperation(migrationId)
+      showUnsettled(arrival)
+    }
   }
 
   #of(from: From, migrationId: string): Arrival {
     const arrival = this.#arrivals.get(migrationId)
-    if (arrival === undefined || arrival.journal.head.otherDockId !== from.dockId) {
-      throw fail('migration.not_found')
-    }
+    if (arrival === undefined || arrival.dockId !== from.dockId) throw fail('migration.not_found')
     return arrival
   }
 
   async #receiveLayer(arrival: Arrival, need: GuestOffer['layers'][number], stream: Duplex): Promise<void> {
-    const abort = new AbortController()
-    const forget = arrival.cleanup.add('stop receiving', () => abort.abort(fail('host.cancelled')))
-    await receiveLayer(stream, this.#options.layers, need.id, need, { signal: abort.signal })
-    forget()
+    await receiveLayer(stream, this.#options.layers, need.id, need, { signal: arrival.signal })
   }
 
   #receive(arrival: Arrival, stream: Duplex, work: Promise<void>): void {
     work.catch((thrown: unknown) => {
-      stream.destroy()
-      const { otherDockId, migrationId } = arrival.journal.head
+      const { dockId, migrationId } = arrival
       this.#options.log.warn('a file of a guest was not received', { migrationId, error: thrown })
-      this.#options.tellFailed(otherDockId, migrationId, toWdockError(thrown))
+      if (!arrival.signal.aborted) this.#options.tellFailed(dockId, migrationId, toWdockError(thrown))
+      stream.destroy()
     })
   }
 
   #join(arrival: Arrival, socketPath: string, channel: Duplex): void {
-    const { migrationId } = arrival.journal.head
+    const { migrationId } = arrival
     relayToQemu(socketPath, channel, (error) => {
       if (error) this.#options.log.info('a relay ended', { migrationId, error })
     }).then(
-      (relay) => void arrival.cleanup.add('close a relay', () => relay.close()),
+      (relay) => {
+        if (arrival.signal.aborted) void relay.close()
+        else arrival.cleanup.add('close a relay', () => relay.close())
+      },
       (error: unknown) => {
         this.#options.log.warn('QEMU did not take a channel', { migrationId, error })
         channel.destroy()
@@ -324,52 +370,25 @@ export class Arrivals {
     )
   }
 
-  async #clean(cleanup: Disposer): Promise<void> {
-    for (const failure of await cleanup.run()) {
-      this.#options.log.error('cleaning up an arrival failed', { step: failure.name, error: failure.error })
-    }
+  /** Off the list first: from here on this side answers `unknown`, and it never runs the guest. */
+  async #letGo(arrival: Arrival): Promise<void> {
+    const { migrationId, guestId, dockId } = arrival
+    if (this.#arrivals.get(migrationId) === arrival) this.#arrivals.delete(migrationId)
+    const left = arrival.letGo(async () => {
+      // A commit that was under way has won: the guest is this dock's.
+      if (this.commits.has(dockId, migrationId)) return
+      for (const { name, error } of await arrival.cleanup.run()) {
+        this.#options.log.error('cleaning up an arrival failed', { step: name, error })
+      }
+    })
+    this.#leaving.set(guestId, left)
+    await left.finally(() => {
+      if (this.#leaving.get(guestId) === left) this.#leaving.delete(guestId)
+    })
   }
 }
 
-function requireProcess(arrival: Arrival): QemuProcess {
-  if (arrival.process === null) throw fail('qemu.gone')
-  return arrival.process
-}
-
-function showUnsettled(guest: LocalGuest, journal: Journal): void {
-  const { migrationId, otherDockId } = journal.head
-  guest.setState({ kind: 'unsettled', migrationId, otherDockId })
-}
-
-async function createTops(guest: LocalGuest): Promise<void> {
-  for (const disk of guest.definition.disks) {
-    const path = guest.topPath(disk.nodeName)
-    await rm(path, { force: true })
-    const { virtualSizeBytes } = disk
-    const below = disk.layers.at(-1)
-    if (below === undefined) await createEmpty(path, virtualSizeBytes)
-    else await createOverlay(path, { backing: backingFromGuest(below), virtualSizeBytes })
-  }
-}
-
-async function lacking(
-  needs: readonly { id: string }[],
-  has: (id: string) => Promise<boolean>,
-): Promise<string[]> {
-  const held = await Promise.all(needs.map((need) => has(need.id)))
-  return needs.filter((_, index) => !held[index]).map((need) => need.id)
-}
-
-export function blockedValues(
-  to: { name: string },
-  offer: GuestOffer,
-  answer: CheckAnswer,
-): Record<string, string> {
-  const [first] = answer.blockers
-  return { name: offer.definition.name, dock: to.name, why: first?.message ?? '', todo: first?.fix ?? '' }
-}
-
-/** The ids of everything but the top layers that a guest needs. */
-export function neededIds(guest: LocalGuest): string[] {
-  return [...guest.definition.disks.flatMap((disk) => disk.layers), ...bootFileIds(guest.definition.boot)]
+function showUnsettled(arrival: Arrival): void {
+  const { migrationId, dockId } = arrival
+  arrival.shownGuest?.setState({ kind: 'unsettled', migrationId, otherDockId: dockId })
 }

@@ -4,18 +4,19 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Random } from '../../platform/random.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
+import type { GuestMachine } from '../guests/local-guest.ts'
 import type { Guests } from '../guests/guests.ts'
-import type { Machine } from '../machine.ts'
 import type { Operations } from '../operations.ts'
 import type { PeerCalls } from '../peer-calls.ts'
 import type { StateStore } from '../state-store.ts'
+import type { Faults } from './faults.ts'
 
 export interface DockingParts {
   journalDir: string
   dataDir: string
   calls: PeerCalls
   guests: Guests
-  machine: Machine
+  machine: GuestMachine
   layers: LayerStore
   bootFiles: BootFileStore
   operations: Operations
@@ -23,4 +24,6 @@ export interface DockingParts {
   clock: Clock
   random: Random
   log: Log
+  /** Null but in tests. */
+  faults: Faults | null
 }
