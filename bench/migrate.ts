@@ -20,6 +20,8 @@ interface Sides {
   peer: PlainSide
 }
 
+/** What must be ended, whatever happens. */
+const started: (DockSide | PlainSide)[] = []
 const resultsDir = join(import.meta.dirname, 'results')
 const fillMebibytes = 150
 
@@ -80,39 +82,57 @@ async function assertIntact(sides: Sides): Promise<void> {
 }
 
 async function measureAll(pair: NamespacePair, folder: string, cases: readonly Case[]): Promise<BenchRow[]> {
-  const stack = new AsyncDisposableStack()
-  try {
-    const ours = await DockSide.start(pair, folder)
-    stack.defer(() => ours.destroy())
-    await ours.pause()
-    const peer = await PlainSide.start(pair, folder, ours)
-    stack.defer(() => peer.destroy())
-    await peer.pause()
-    const rows: BenchRow[] = []
-    let load: Load = 'none'
-    for (const of of cases) {
-      if (of.load !== load) await applyLoad({ ours, peer }, of.load)
-      load = of.load
-      rows.push(...(await runCase(pair, { ours, peer }, of)))
-    }
-    await assertIntact({ ours, peer })
-    return rows
-  } finally {
-    await stack.disposeAsync()
+  const ours = new DockSide(pair, folder)
+  started.push(ours)
+  await ours.start()
+  await ours.pause()
+  const peer = new PlainSide(pair, folder, ours)
+  started.push(peer)
+  await peer.start()
+  await peer.pause()
+  const rows: BenchRow[] = []
+  let load: Load = 'none'
+  for (const of of cases) {
+    if (of.load !== load) await applyLoad({ ours, peer }, of.load)
+    load = of.load
+    rows.push(...(await runCase(pair, { ours, peer }, of)))
   }
+  await assertIntact({ ours, peer })
+  return rows
 }
 
 async function measure(quick: boolean): Promise<BenchReport> {
   const [machine, commit] = await Promise.all([describeMachine(), currentCommit()])
   const folder = await makeDocksFolder()
   const pair = await createNamespacePair()
+  // What is waited for may be a detached process, which alone does not keep this one.
+  const stay = setInterval(() => undefined, 60_000)
+  const work = measureAll(pair, folder, planCases(quick))
   try {
-    const rows = await measureAll(pair, folder, planCases(quick))
+    const rows = await Promise.race([work, interruption()])
     return { bench: 'migrate', commit, date: new Date().toISOString(), machine, rows }
   } finally {
+    await endAll()
+    // What was under way fails now, and may have started something meanwhile.
+    await work.catch(() => undefined)
+    await endAll()
     await pair.destroy()
     await rm(folder, { recursive: true, force: true })
+    clearInterval(stay)
   }
+}
+
+async function endAll(): Promise<void> {
+  await Promise.all(started.map((side) => side.destroy()))
+}
+
+/** @throws when a signal asks this process to end */
+function interruption(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => reject(new Error(`ended by ${signal}`)))
+    }
+  })
 }
 
 async function main(): Promise<number> {
@@ -132,4 +152,7 @@ async function main(): Promise<number> {
   return 0
 }
 
-process.exitCode = await main()
+process.exitCode = await main().catch((error: unknown) => {
+  tell(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  return 1
+})

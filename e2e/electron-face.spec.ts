@@ -2,9 +2,9 @@
  * The Electron face: the compiled main and preload over a real host, in the stand-in. What must hold of its
  * window whoever writes the page, and what it does with the desktop.
  */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Page } from '@playwright/test'
+import type { Frame, Page } from '@playwright/test'
 import { connectToHost } from '../electron/ipc/connect.ts'
 import { openFace } from './face.ts'
 import { expect, test } from './fixtures.ts'
@@ -72,6 +72,25 @@ appTest.describe('the page', () => {
     expect(await isolatedWorldHas(app.page, 'wdockStandInPort')).toBe(true)
   })
 
+  appTest(
+    'reaches the local server, which carries the screens, under its own origin',
+    async ({ app, home }) => {
+      const { host, close } = await connectToHost({ WDOCK_HOME: home })
+      await close()
+      const address = `${host.url.replace('http:', 'ws:')}rpc?token=${host.token}`
+      const outcome = await app.page.evaluate(
+        (url) =>
+          new Promise<string>((done) => {
+            const socket = new WebSocket(url)
+            socket.onopen = () => done('open')
+            socket.onerror = () => done('refused')
+          }),
+        address,
+      )
+      expect(outcome).toBe('open')
+    },
+  )
+
   appTest('is sandboxed and isolated', async ({ app }) => {
     const desk = await app.desk()
     expect(desk.sandboxEnabled).toBe(true)
@@ -118,11 +137,12 @@ appTest.describe('a page that was taken over', () => {
     await expect(app.page.getByRole('region', { name: 'Window dock' })).toBeVisible()
   })
 
-  appTest('cannot open a window', async ({ app }) => {
+  appTest('cannot open a window', async ({ app, home }) => {
     await app.page.evaluate(() => void window.open('app://wdock/', '_blank'))
     await app.page.evaluate(() => void window.open('https://example.invalid/', '_blank'))
     await expect.poll(() => app.page.context().pages().length).toBe(1)
     expect((await app.desk()).windows).toHaveLength(1)
+    await expect.poll(() => readFileSync(join(home, 'data/host.log'), 'utf8')).toContain('window denied')
   })
 
   appTest('cannot run inline script or reach anything but the screens of guests', async ({ app, home }) => {
@@ -153,8 +173,8 @@ appTest.describe('a page that was taken over', () => {
 
   appTest('gets no port for a frame inside it', async ({ app }) => {
     await recordFirstCall(app.page)
-    expect(await answersToPort(app.page, 'top')).toBe(true)
-    expect(await answersToPort(app.page, 'frame')).toBe(false)
+    expect(await answersToPort(app.page.mainFrame())).toBe(true)
+    expect(await answersToPort(await addFrame(app.page))).toBe(false)
   })
 })
 
@@ -173,26 +193,25 @@ async function recordFirstCall(page: Page): Promise<void> {
 }
 
 /** Hands over a port as the page does, from the page itself or from a frame in it, and calls the host on it. */
-function answersToPort(page: Page, from: 'top' | 'frame'): Promise<boolean> {
-  return page.evaluate(async (sender) => {
-    const frame = document.createElement('iframe')
-    document.body.append(frame)
+function answersToPort(frame: Frame): Promise<boolean> {
+  // The sender of a message is the window whose code posts it.
+  return frame.evaluate(async () => {
     const channel = new MessageChannel()
     const answered = new Promise<boolean>((done) => {
       channel.port1.onmessage = () => done(true)
       setTimeout(() => done(false), 1000)
     })
-    const inner = frame.contentWindow
-    if (inner === null) throw new Error('no frame')
-    // The sender of a message is the window whose code posts it.
-    const realm = sender === 'top' ? window : inner
-    const post = Reflect.get(realm, 'Function')('m', 'o', 'p', 'top.postMessage(m, o, p)')
-    post({ type: 'wdock:port' }, window.location.origin, [channel.port2])
-    channel.port1.postMessage(Reflect.get(window, 'firstCall'))
-    const result = await answered
-    frame.remove()
-    return result
-  }, from)
+    window.parent.postMessage({ type: 'wdock:port' }, window.parent.location.origin, [channel.port2])
+    channel.port1.postMessage(Reflect.get(window.parent, 'firstCall'))
+    return answered
+  })
+}
+
+async function addFrame(page: Page): Promise<Frame> {
+  await page.evaluate(() => void document.body.append(document.createElement('iframe')))
+  const frame = page.frames().find((candidate) => candidate !== page.mainFrame())
+  if (frame === undefined) throw new Error('the page has no frame')
+  return frame
 }
 
 appTest.describe('the desktop', () => {

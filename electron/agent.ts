@@ -5,6 +5,7 @@
  */
 import { toWdockError } from '../shared/errors/index.ts'
 import { hasDisplay, openWindow } from './browser/open-window.ts'
+import type { Faults } from './host/docking/faults.ts'
 import { type RunningHost, startHost } from './host/host.ts'
 import { appVersion, findDemoGuestDir, findPageDir } from './installation.ts'
 import { type LocalServer, startLocalServer } from './ipc/local-server.ts'
@@ -17,6 +18,8 @@ export interface AgentOptions {
   endWithWindow: boolean
   /** Prints the ready line as JSON. */
   json: boolean
+  /** For tests alone: where a move stops and waits. */
+  faults?: Faults
 }
 
 /** Shutdown steps that hang must not keep the process. */
@@ -32,7 +35,12 @@ export async function runAgent(options: AgentOptions): Promise<number> {
   const release = endOnSignals((code) => ending.resolve(code))
   try {
     const { env } = options
-    const host = await startHost({ env, appVersion, demoGuestDir: findDemoGuestDir(env) })
+    const host = await startHost({
+      env,
+      appVersion,
+      demoGuestDir: findDemoGuestDir(env),
+      faults: options.faults ?? null,
+    })
     const disarm = endOnDefects(host, (code) => ending.resolve(code))
     const server = await serve(host, () => ending.resolve(0))
     announce(server, host, options)

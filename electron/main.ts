@@ -39,8 +39,8 @@ import { installTray } from './window/tray.ts'
 
 const here = import.meta.dirname
 const rendererDir = join(here, 'renderer')
-const iconPath = join(here, '../assets/icons/icon-256.png')
-const trayIconPath = join(here, '../assets/icons/icon-32.png')
+const iconPath = join(here, '../assets/icons/256x256.png')
+const trayIconPath = join(here, '../assets/icons/32x32.png')
 const devTools = process.env.WDOCK_DEVTOOLS === '1'
 
 /** What must be said before Electron is ready. @returns the folder of window state and Chromium's profile */

@@ -61,7 +61,7 @@ describe('the tables', () => {
   const report = reportOf(compare({ ...measured, ours: [8], peer: [10] }))
 
   it('show every row with its units, for a terminal', () => {
-    expect(textTable(report)).toContain('100 Mbit/s  none  total     8 s  10 s   0.80  1')
+    expect(textTable(report)).toContain('100 Mbit/s  none  total      8 s  10 s   0.80  1')
   })
 
   it('name the peer in the head, for a page', () => {

@@ -9,6 +9,7 @@ import type { HostState } from '../../shared/models/host-state.ts'
 import { measureMove } from './measure.ts'
 import type { Move } from './plan.ts'
 
+const port = 47_400
 const memoryMebibytes = 512
 const onlineTimeoutMs = 20_000
 const askEveryMs = 250
@@ -19,37 +20,23 @@ export class DockSide {
   #to: DockProcess
   #guestId = ''
 
-  private constructor(pair: NamespacePair, from: DockProcess, to: DockProcess) {
+  constructor(pair: NamespacePair, folder: string) {
     this.#pair = pair
-    this.#from = from
-    this.#to = to
+    const dock = (key: 'a' | 'b'): DockProcess => {
+      const { name: namespace, address: bindAddress } = pair[key]
+      const home = join(folder, key)
+      return new DockProcess({ home, name: `PC ${key}`, port, namespace, bindAddress, discovery: false })
+    }
+    this.#from = dock('a')
+    this.#to = dock('b')
   }
 
   /** Boots the guest and lets it visit the other dock once, so that both have its base layer and boot files. */
-  static async start(pair: NamespacePair, folder: string): Promise<DockSide> {
-    const common = { port: 47_400, discovery: false }
-    const [a, b] = (['a', 'b'] as const).map((key) => {
-      const { name: namespace, address: bindAddress } = pair[key]
-      return new DockProcess({
-        ...common,
-        home: join(folder, key),
-        name: `PC ${key}`,
-        namespace,
-        bindAddress,
-      })
-    })
-    if (a === undefined || b === undefined) throw new Error('two docks')
-    const side = new DockSide(pair, a, b)
-    try {
-      await makePairedDocks(a, b)
-      await Promise.all([a.start(), b.start()])
-      side.#guestId = await a.startDemoGuest('Demo', memoryMebibytes)
-      await side.move()
-      return side
-    } catch (error) {
-      await side.destroy()
-      throw error
-    }
+  async start(): Promise<void> {
+    await makePairedDocks(this.#from, this.#to)
+    await Promise.all([this.#from.start(), this.#to.start()])
+    this.#guestId = await this.#from.startDemoGuest('Demo', memoryMebibytes)
+    await this.move()
   }
 
   get witnessSocket(): string {

@@ -28,28 +28,37 @@ export async function measureMove(
   await wait(quietMs)
   const sentBefore = await sentBytes(pair)
   const decidedMs = performance.now()
-  const arrival = firstTick(route.toSocket)
-  arrival.catch(() => undefined)
-  await decide()
-  const { there, tick: first } = await arrival
-  const wireBytes = (await sentBytes(pair)) - sentBefore
-  const last = here.lastTick
-  here.close()
-  there.close()
-  assertSameGuest(last, first)
-  return { totalMs: first.atMs - decidedMs, freezeMs: first.atMs - (last?.atMs ?? Number.NaN), wireBytes }
+  const over = new AbortController()
+  try {
+    const [first] = await Promise.all([firstTick(route.toSocket, over.signal), decide()])
+    const wireBytes = (await sentBytes(pair)) - sentBefore
+    const last = here.lastTick
+    assertSameGuest(last, first)
+    return { totalMs: first.atMs - decidedMs, freezeMs: first.atMs - last.atMs, wireBytes }
+  } finally {
+    over.abort()
+    here.close()
+  }
 }
 
-async function firstTick(socketPath: string): Promise<{ there: WitnessReader; tick: Tick }> {
-  const there = await WitnessReader.connect(socketPath, { connectTimeoutMs: moveTimeoutMs })
-  await there.waitForTicks(1, moveTimeoutMs)
-  const [tick] = there.ticks
-  if (tick === undefined) throw new Error('a tick was announced and is not there')
-  return { there, tick }
+/** Listens as soon as there is somebody to listen to; gives up when the move has failed. */
+async function firstTick(socketPath: string, signal: AbortSignal): Promise<Tick> {
+  for (;;) {
+    signal.throwIfAborted()
+    const there = await WitnessReader.connect(socketPath, { connectTimeoutMs: 100 }).catch(() => null)
+    if (there === null) continue
+    const close = (): void => there.close()
+    signal.addEventListener('abort', close, { once: true })
+    await there.waitForTicks(1, moveTimeoutMs)
+    close()
+    const [tick] = there.ticks
+    if (tick === undefined) throw new Error('a tick was announced and is not there')
+    return tick
+  }
 }
 
 /** The figures are worth nothing when the guest did not live through the move. */
-function assertSameGuest(last: Tick | null, first: Tick): void {
+function assertSameGuest(last: Tick | null, first: Tick): asserts last is Tick {
   if (last === null || last.boot !== first.boot || first.tick <= last.tick) {
     throw new Error(`the guest did not live through its move: ${JSON.stringify({ last, first })}`)
   }

@@ -4,7 +4,7 @@
  * on both sides, top layer mirrored over NBD) and the order of the steps are those of ours; the rest is
  * QEMU's default.
  */
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOverlay } from '../../electron/disk/image.ts'
 import { silentLog } from '../../electron/platform/log.ts'
@@ -37,7 +37,8 @@ const guestId = '0b5a7c1e-93d4-4f5b-8a52-6f1d7c3e9b20'
 const ports = { nbd: 10_809, memory: 4444 } as const
 const capabilities = ['events', 'return-path', 'pause-before-switchover', 'late-block-activate'] as const
 const timeoutMs = 180_000
-const binary = 'qemu-system-x86_64'
+const bootTimeoutMs = 90_000
+const program = 'qemu-system-x86_64'
 
 interface End {
   namespace: Namespace
@@ -49,32 +50,29 @@ interface End {
 
 export class PlainSide {
   readonly #pair: NamespacePair
-  readonly #definition: GuestDefinition
   readonly #files: DockSide
+  #definition: GuestDefinition | null = null
   #from: End
   #to: End
 
-  private constructor(pair: NamespacePair, definition: GuestDefinition, files: DockSide, ends: [End, End]) {
+  /** @param files whose guest is the model: of the same make, from the same files */
+  constructor(pair: NamespacePair, folder: string, files: DockSide) {
     this.#pair = pair
-    this.#definition = definition
     this.#files = files
-    ;[this.#from, this.#to] = ends
+    this.#from = endOf(pair.a, join(folder, 'p'))
+    this.#to = endOf(pair.b, join(folder, 'q'))
   }
 
-  /** Boots a guest of the same make as that of `ours`, from the same files. */
-  static async start(pair: NamespacePair, folder: string, ours: DockSide): Promise<PlainSide> {
-    const { definition } = await ours.record()
-    const ends: [End, End] = [
-      await makeEnd(pair.a, join(folder, 'p')),
-      await makeEnd(pair.b, join(folder, 'q')),
-    ]
-    const side = new PlainSide(pair, { ...definition, id: guestId }, ours, ends)
-    await side.#makeTops(side.#from)
-    side.#from.process = await side.#launch(side.#from, false)
-    const witness = await WitnessReader.connect(side.witnessSocket)
-    await witness.waitForTicks(10, 90_000)
+  /** Boots the guest. */
+  async start(): Promise<void> {
+    const { definition } = await this.#files.record()
+    this.#definition = { ...definition, id: guestId }
+    for (const end of [this.#from, this.#to]) await writeLauncher(end)
+    await this.#makeTops(this.#from)
+    this.#from.process = await this.#launch(this.#from, false)
+    const witness = await WitnessReader.connect(this.witnessSocket)
+    await witness.waitForTicks(10, bootTimeoutMs)
     witness.close()
-    return side
   }
 
   get witnessSocket(): string {
@@ -103,13 +101,18 @@ export class PlainSide {
     await Promise.all([this.#from.process?.kill(), this.#to.process?.kill()])
   }
 
+  get #made(): GuestDefinition {
+    if (this.#definition === null) throw new Error('not started')
+    return this.#definition
+  }
+
   async #migrate(source: QemuProcess, to: End): Promise<void> {
     const { address } = to.namespace
     await this.#makeTops(to)
     const destination = await this.#launch(to, true)
     to.process = destination
     await setCapabilities(destination.qmp, capabilities)
-    const nodes = this.#definition.disks.map((disk) => disk.nodeName)
+    const nodes = this.#made.disks.map((disk) => disk.nodeName)
     await exportDisks(destination.qmp, nodes, address)
     await migrateIncoming(destination.qmp, `tcp:${address}:${ports.memory}`)
 
@@ -128,16 +131,17 @@ export class PlainSide {
   }
 
   async #makeTops(end: End): Promise<void> {
-    for (const { nodeName, layers, virtualSizeBytes } of this.#definition.disks) {
+    for (const { nodeName, layers, virtualSizeBytes } of this.#made.disks) {
       const base = layers.at(-1)
       if (base === undefined) throw new Error('the demo guest has a base layer')
       const backing = this.#files.layerPath(base)
+      await rm(topPath(end, nodeName), { force: true })
       await createOverlay(topPath(end, nodeName), { backing, virtualSizeBytes })
     }
   }
 
   async #launch(end: End, incoming: boolean): Promise<QemuProcess> {
-    const definition = this.#definition
+    const definition = this.#made
     const { boot } = definition
     if (boot.kind !== 'kernel') throw new Error('the demo guest boots from a kernel')
     const spec: LaunchSpec = {
@@ -162,12 +166,14 @@ export class PlainSide {
   }
 }
 
-async function makeEnd(namespace: Namespace, folder: string): Promise<End> {
+function endOf(namespace: Namespace, folder: string): End {
+  return { namespace, folder, binary: join(folder, 'qemu'), process: null }
+}
+
+async function writeLauncher({ namespace, folder, binary }: End): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const script = join(folder, 'qemu')
-  await writeFile(script, `#!/bin/sh\nexec ip netns exec ${namespace.name} ${binary} "$@"\n`)
-  await chmod(script, 0o700)
-  return { namespace, folder, binary: script, process: null }
+  await writeFile(binary, `#!/bin/sh\nexec ip netns exec ${namespace.name} ${program} "$@"\n`)
+  await chmod(binary, 0o700)
 }
 
 function topPath(end: End, nodeName: string): string {

@@ -65,7 +65,7 @@ class AppStandIn extends EventEmitter {
   requestSingleInstanceLock = (): boolean =>
     takeInstanceLock(this.getPath('userData'), process.argv, (argv) => {
       this.emit('second-instance', {}, argv, process.cwd(), null)
-    }) !== null
+    })
 
   quit = (): void => {
     if (this.#ending) return

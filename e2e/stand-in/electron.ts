@@ -3,7 +3,7 @@
  * app uses of it: the life cycle, windows that are real Chromium pages with the preload script in an isolated
  * world, IPC with transferred ports, the app's protocol, navigation, window and permission handlers that are
  * enforced, and a desktop (tray, menus, notifications, power) that tests see and poke. Whatever else is asked
- * of it throws. It proves nothing about Electron itself: see `differences` in README.md beside this file.
+ * of it throws. What it cannot prove about Electron itself stands in README.md beside this file.
  */
 export { app } from './app.ts'
 export { BrowserWindow } from './browser-window.ts'

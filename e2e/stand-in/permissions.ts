@@ -18,6 +18,8 @@ const permissions: readonly [electron: string, chromium: string][] = [
   ['window-management', 'window-management'],
   ['local-fonts', 'local-fonts'],
   ['local-network-access', 'local-network-access'],
+  ['local-network', 'local-network'],
+  ['loopback-network', 'loopback-network'],
 ]
 
 export async function applyPermissions(

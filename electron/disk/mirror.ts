@@ -72,8 +72,8 @@ export interface MirrorTarget {
 
 /** Source: starts a mirror. @throws disk.mirror_failed; then nothing is left of it */
 export async function startMirror(qmp: QmpSession, target: MirrorTarget): Promise<MirrorJob> {
-  const jobId = `mirror-${target.nodeName}`
-  const targetNode = `mirror-${target.nodeName}-target`
+  const jobId = mirrorId(target.nodeName)
+  const targetNode = mirrorTarget(target.nodeName)
   const job = new MirrorJob(qmp, jobId, targetNode)
   try {
     await blockdevAdd(qmp, {
@@ -102,6 +102,31 @@ export async function startMirror(qmp: QmpSession, target: MirrorTarget): Promis
     await blockdevDel(qmp, targetNode).catch(() => {})
     throw mirrorFailure(error)
   }
+}
+
+/**
+ * Source: ends whatever mirrors of these disks an earlier host left in QEMU, and their targets. The disks
+ * themselves are not touched. @throws disk.mirror_failed when one does not end
+ */
+export async function removeMirrors(qmp: QmpSession, nodeNames: readonly string[]): Promise<void> {
+  const ids = nodeNames.map((nodeName) => mirrorId(nodeName))
+  const endMs = performance.now() + endingMs
+  for (;;) {
+    const left = (await queryBlockJobs(qmp)).filter((job) => ids.includes(job.device))
+    if (left.length === 0) break
+    if (performance.now() > endMs) throw mirrorFailure('a mirror of an earlier host did not end')
+    for (const job of left) await blockJobCancel(qmp, job.device, true).catch(() => {})
+    await wait(20)
+  }
+  for (const nodeName of nodeNames) await blockdevDel(qmp, mirrorTarget(nodeName)).catch(() => {})
+}
+
+function mirrorId(nodeName: string): string {
+  return `mirror-${nodeName}`
+}
+
+function mirrorTarget(nodeName: string): string {
+  return `mirror-${nodeName}-target`
 }
 
 type MirrorState =

@@ -42,7 +42,7 @@ describe('discovery', () => {
     const send = (packet: Buffer): Promise<void> =>
       new Promise((resolve) => socket.send(packet, 5353, '224.0.0.251', () => resolve()))
     await send(Buffer.from('garbage'))
-    // Two answers of one instance, the second without TXT: the library's comparison throws on it.
+    // Answers without our fields, then without any.
     await send(answer(true))
     await send(answer(false))
     const b = await docks.open('Beta', onLoopback)

@@ -8,7 +8,7 @@ import type { Bonjour, Browser, Service } from 'bonjour-service'
 import { z } from 'zod'
 import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
-import type { Address } from './address.ts'
+import { type Address, uniqueAddresses } from './address.ts'
 import { dockIdSchema, shortId } from './dock-id.ts'
 import { dockNameSchema } from './identity.ts'
 import { chooseInterfaces, type UsableInterface } from './interfaces.ts'
@@ -23,6 +23,7 @@ const askEveryMs = 30_000
 /** Two questions without an answer: gone without goodbye. */
 const staleAfterMs = 2.5 * askEveryMs
 const maxHints = 256
+const maxAddresses = 4
 /** A label of DNS holds 63 bytes. */
 const maxLabelBytes = 63
 const goodbyeTimeoutMs = 300
@@ -191,21 +192,30 @@ export class Discovery {
     if (txt.id === this.#options.dockId || (this.#heard.size >= maxHints && !this.#heard.has(key))) return
     // The sender of the packet is on this link; what it lists may be on others.
     const hosts = [referer.address, ...addresses.filter((host) => host !== referer.address && isIpv4(host))]
-    const hint = {
-      dockId: txt.id,
-      name: txt.name,
-      addresses: hosts.slice(0, 4).map((host) => ({ host, port })),
-    }
+    const hint = { dockId: txt.id, name: txt.name, addresses: hosts.map((host) => ({ host, port })) }
     this.#heard.set(key, { ...hint, heardAtMs: this.#options.clock.monotonicMs() })
-    this.#options.found(hint)
+    this.#tell(txt.id)
   }
 
   #forget(key: string): void {
     const hint = this.#heard.get(key)
     if (hint === undefined) return
     this.#heard.delete(key)
-    const elsewhere = [...this.#heard.values()].some(({ dockId }) => dockId === hint.dockId)
-    if (!elsewhere && !this.#stopped) this.#options.lost(hint.dockId)
+    this.#tell(hint.dockId)
+  }
+
+  /** Puts together what was heard of a dock on all interfaces: the senders' own addresses first. */
+  #tell(dockId: string): void {
+    if (this.#stopped) return
+    const heard = [...this.#heard.values()].filter((hint) => hint.dockId === dockId)
+    const latest = heard.toSorted((one, other) => other.heardAtMs - one.heardAtMs)[0]
+    if (latest === undefined) {
+      this.#options.lost(dockId)
+      return
+    }
+    const senders = heard.flatMap(({ addresses }) => addresses.slice(0, 1))
+    const addresses = uniqueAddresses([...senders, ...heard.flatMap((hint) => hint.addresses)])
+    this.#options.found({ dockId, name: latest.name, addresses: addresses.slice(0, maxAddresses) })
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * bonjour-service over a socket of ours. Promises that it hears only its own link, and that neither a port that cannot be had nor a malformed packet
- * ends the process: left to itself, the library throws out of its socket's events for both. Relies on the few
- * socket methods that multicast-dns calls.
+ * bonjour-service over a socket of ours. Promises that it hears only its own link, and that neither a port that
+ * cannot be had nor a malformed packet ends the process: for the first the library, left to itself, throws out
+ * of its socket's event; for the second nothing says that it never will. Relies on the few socket methods that
+ * multicast-dns calls.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { EventEmitter } from 'node:events'

@@ -10,7 +10,7 @@ import type { ContractHandlers } from '../../shared/contract-handlers.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
 import { LayerStore } from '../disk/layers.ts'
-import { DockNet } from '../docks/dock-net.ts'
+import { DockNet, discoveryFromEnvironment } from '../docks/dock-net.ts'
 import { systemClock } from '../platform/clock.ts'
 import { Disposer } from '../platform/dispose.ts'
 import { acquireHostLock } from '../platform/host-lock.ts'
@@ -18,6 +18,7 @@ import { createLog, type Log } from '../platform/log.ts'
 import { type Environment, type Paths, resolvePaths } from '../platform/paths.ts'
 import { systemRandom } from '../platform/random.ts'
 import { Docking } from './docking/docking.ts'
+import type { Faults } from './docking/faults.ts'
 import { MigrationHistory } from './docking/history.ts'
 import { LinkRates } from './docking/link-rates.ts'
 import { BootFileStore } from './guests/boot-files.ts'
@@ -38,6 +39,8 @@ export interface HostOptions {
   appVersion: string
   /** Where the demo guest was built; null where there is none. */
   demoGuestDir?: string | null
+  /** For tests alone: where a move stops and waits. */
+  faults?: Faults | null
 }
 
 export interface RunningHost {
@@ -69,7 +72,7 @@ export async function startHost(options: HostOptions): Promise<RunningHost> {
 }
 
 async function compose(
-  { env, appVersion, demoGuestDir = null }: HostOptions,
+  { env, appVersion, demoGuestDir = null, faults = null }: HostOptions,
   paths: Paths,
   log: Log,
   cleanup: Disposer,
@@ -106,7 +109,7 @@ async function compose(
   })
   cleanup.add('let go of the guests', () => guests.release())
   await guests.load()
-  const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log }
+  const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log, faults }
   const docking = new Docking(
     { ...parts, dataDir, journalDir: join(dataDir, 'journal') },
     history,
@@ -143,7 +146,7 @@ async function openNet(
     configDir: from.paths.config,
     name: dockName,
     port,
-    discovery,
+    discovery: env.WDOCK_DISCOVERY ? discoveryFromEnvironment(env) : discovery,
     log: from.log,
     clock: systemClock,
     random: systemRandom,
@@ -157,7 +160,6 @@ function overridesFrom(env: Environment): Partial<HostState['settings']> {
   return {
     ...(env.WDOCK_NAME ? { dockName: env.WDOCK_NAME } : {}),
     ...(env.WDOCK_PORT ? { port: Number(env.WDOCK_PORT) } : {}),
-    ...(env.WDOCK_DISCOVERY ? { discovery: env.WDOCK_DISCOVERY !== 'off' } : {}),
   }
 }
 

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import type { Dock, DockCapabilities, DockPresence } from '../../shared/models/dock.ts'
 import { dockCapabilities } from '../../shared/models/dock.ts'
 import { type Guest, guest as guestSchema } from '../../shared/models/guest.ts'
-import type { PeerInfo } from '../docks/dock-net.ts'
+import type { DockNet, PeerInfo } from '../docks/dock-net.ts'
 import type { Log } from '../platform/log.ts'
 import type { Guests } from './guests/guests.ts'
 import type { Machine } from './machine.ts'
@@ -21,7 +21,7 @@ const tellAfterMs = 60
 const describeEveryMs = 15_000
 
 export interface NeighboursOptions {
-  calls: PeerCalls
+  calls: PeerCalls<DockNet>
   guests: Guests
   machine: Machine
   store: StateStore

@@ -81,6 +81,7 @@ export class RunningOperation {
 
 export class Operations {
   readonly #running = new Map<string, RunningOperation>()
+  readonly #ends = new Set<Promise<unknown>>()
   readonly #store: StateStore
   readonly #clock: Clock
   readonly #log: Log
@@ -120,7 +121,18 @@ export class Operations {
     const operation = new RunningOperation(this.#newView(start), (view) => this.#publish(view))
     this.#running.set(operation.id, operation)
     this.#publish(operation.view)
-    return { operation, ended: this.#drive(operation, work) }
+    const ended = this.#drive(operation, work)
+    this.#ends.add(ended)
+    void ended.then(() => this.#ends.delete(ended))
+    return { operation, ended }
+  }
+
+  /** Cancels what can be cancelled and waits for the end of everything that runs here, `withinMs` at most. */
+  async stopAll(withinMs: number): Promise<void> {
+    for (const operation of this.#running.values()) if (operation.cancellable) operation.cancel()
+    const late = new AbortController()
+    const over = Promise.all(this.#ends).finally(() => late.abort())
+    await Promise.race([over, this.#clock.sleep(withinMs, late.signal).catch(() => undefined)])
   }
 
   async #drive(

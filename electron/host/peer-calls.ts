@@ -7,10 +7,27 @@ import { fail } from '../../shared/errors/index.ts'
 import type { CallOptions, DockNet, From } from '../docks/dock-net.ts'
 import { type PeerInput, type PeerMethod, type PeerOutput, peerMethods } from './docking/messages.ts'
 
-export class PeerCalls {
-  readonly net: DockNet
+/** What the host uses of the other docks once they are there; tests put a simulated network in its place. */
+export type PeerNet = Pick<
+  DockNet,
+  | 'id'
+  | 'name'
+  | 'peers'
+  | 'request'
+  | 'handle'
+  | 'emit'
+  | 'onEvent'
+  | 'onOnline'
+  | 'onOffline'
+  | 'openStream'
+  | 'handleStream'
+  | 'setHeartbeat'
+>
 
-  constructor(net: DockNet) {
+export class PeerCalls<Net extends PeerNet = PeerNet> {
+  readonly net: Net
+
+  constructor(net: Net) {
     this.net = net
   }
 

@@ -11,7 +11,7 @@ import { pipeDuplex } from '../docks/flow.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Guests } from './guests/guests.ts'
-import { stateInWords } from './guests/local-guest.ts'
+import { stateInWords } from './guests/state-words.ts'
 
 const ticketLifeMs = 30_000
 const screenHeader = z.strictObject({ guestId: z.uuid() })

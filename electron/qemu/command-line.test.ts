@@ -67,6 +67,18 @@ describe('the command line', () => {
     ).toBe(768 * mebibyteBytes)
   })
 
+  it('gives an emulated guest a memory whose dirty pages old QEMUs collect one by one', () => {
+    const blockBytes = 64 * 4096
+    const sizeOf = (accelerator: 'kvm' | 'tcg'): number => {
+      const args = buildCommandLine(testSpec('/r', { accelerator }))
+      const backend = JSON.parse(valuesOf(args, '-object').find((value) => value.includes('ram0')) ?? '')
+      expect(valuesOf(args, '-m')[0]).toContain(`size=${backend.size / 1024}K,`)
+      return backend.size
+    }
+    expect(sizeOf('tcg') % blockBytes).toBeGreaterThan(0)
+    expect(sizeOf('kvm')).toBe(testDefinition().memoryBytes)
+  })
+
   it('boots an ISO before the disk and hands a kernel over as it is', () => {
     const iso = buildCommandLine(
       specWithDisk(

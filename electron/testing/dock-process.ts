@@ -14,7 +14,7 @@ import type { Guest } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import { pairDirectly } from '../docks/trust.ts'
-import { connectTo, type HostClient, type HostConnection } from '../ipc/connect.ts'
+import { connectTo, connectToHost, type HostClient, type HostConnection } from '../ipc/connect.ts'
 import { resolvePaths } from '../platform/paths.ts'
 import { killRecorded } from '../qemu/process.ts'
 import { openTunnel, type Tunnel } from './tunnel.ts'
@@ -67,6 +67,10 @@ export class DockProcess {
     return this.options.name
   }
 
+  get isRunning(): boolean {
+    return this.#connection !== null
+  }
+
   get client(): HostClient {
     if (this.#connection === null) throw new Error(`${this.name} does not run`)
     return this.#connection.client
@@ -85,7 +89,7 @@ export class DockProcess {
       WDOCK_NAME: name,
       WDOCK_PORT: String(port),
       WDOCK_BIND: bindAddress,
-      WDOCK_DISCOVERY: discovery ? 'on' : 'off',
+      ...(discovery ? {} : { WDOCK_DISCOVERY: 'off' }),
       ...env,
     }
   }
@@ -113,6 +117,18 @@ export class DockProcess {
     if (namespace !== null) this.#tunnel = await openTunnel(namespace, port, this.options.home)
     const { url, token, pid } = this.#ready
     this.#connection = await connectTo({ version: 1, pid, startTicks: 0, url, token })
+  }
+
+  /** Connects to a host of these folders that somebody else started. */
+  async attach(): Promise<void> {
+    this.#connection = await connectToHost(this.env)
+  }
+
+  /** Lets go of a host that somebody else started. */
+  async detach(): Promise<void> {
+    const connection = this.#connection
+    this.#connection = null
+    await connection?.close().catch(() => undefined)
   }
 
   /** SIGTERM, as a logout does. Guests run on. */

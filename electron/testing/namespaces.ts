@@ -16,6 +16,7 @@ export interface Namespace {
 }
 
 export interface NamespacePair {
+  id: string
   a: Namespace
   b: Namespace
   /** Shapes both directions with a token bucket; null takes the shape away. @param bitsPerSecond of payload and headers */
@@ -42,12 +43,8 @@ export async function namespacesAllowed(): Promise<boolean> {
 }
 
 export async function createNamespacePair(): Promise<NamespacePair> {
-  const id = randomBytes(3).toString('hex')
-  const a = { name: `wdock-a-${id}`, device: `wda${id}`, address: '10.78.0.1' }
-  const b = { name: `wdock-b-${id}`, device: `wdb${id}`, address: '10.78.0.2' }
-  const destroy = async (): Promise<void> => {
-    for (const { name } of [a, b]) await ip('netns', 'delete', name).catch(() => undefined)
-  }
+  const pair = attachNamespacePair(randomBytes(3).toString('hex'))
+  const { a, b } = pair
   try {
     for (const { name } of [a, b]) await ip('netns', 'add', name)
     await ip(
@@ -70,14 +67,24 @@ export async function createNamespacePair(): Promise<NamespacePair> {
       await inside(name, 'ip', 'link', 'set', device, 'up')
       await inside(name, 'ip', 'route', 'add', '224.0.0.0/4', 'dev', device)
     }
+    return pair
   } catch (error) {
-    await destroy()
+    await pair.destroy()
     throw error
   }
+}
+
+/** A pair that another process created. @param id of six hexadecimal digits */
+export function attachNamespacePair(id: string): NamespacePair {
+  const a = { name: `wdock-a-${id}`, device: `wda${id}`, address: '10.78.0.1' }
+  const b = { name: `wdock-b-${id}`, device: `wdb${id}`, address: '10.78.0.2' }
   return {
+    id,
     a,
     b,
-    destroy,
+    destroy: async () => {
+      for (const { name } of [a, b]) await ip('netns', 'delete', name).catch(() => undefined)
+    },
     shape: async (bitsPerSecond) => {
       for (const end of [a, b]) await shapeEnd(end, bitsPerSecond)
     },

@@ -9,13 +9,12 @@ import { originOf } from './app-origin.ts'
 
 /**
  * Full screen and its keyboard for a guest's screen, copying text by a click, and the local server on the
- * loopback interface: Chromium counts a WebSocket to 127.0.0.1 as one of these three names, by version.
+ * loopback interface: Chromium counts a WebSocket to 127.0.0.1 as one of these two names, by version.
  */
 const grantedPermissions: ReadonlySet<string> = new Set([
   'fullscreen',
   'keyboardLock',
   'clipboard-sanitized-write',
-  'local-network',
   'local-network-access',
   'loopback-network',
 ])

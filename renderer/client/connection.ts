@@ -77,7 +77,6 @@ export function createConnection(transport: Transport, pacing: Pacing = realPaci
     const timer = setTimeout(() => giveUp.abort(), firstSnapshotTimeoutMs)
     try {
       current ??= await openTracked()
-      void current.closed.then(() => giveUp.abort())
       const watchSignal = AbortSignal.any([signal, giveUp.signal])
       for await (const event of await client.state.watch(undefined, { signal: watchSignal })) {
         clearTimeout(timer)

@@ -25,7 +25,7 @@ export function AddByAddress() {
         label="Add a PC by address"
         value={address}
         onChange={setAddress}
-        placeholder="192.168.1.20 or 192.168.1.20:47700"
+        placeholder="192.168.1.20 or 192.168.1.20:47315"
         maxLength={261}
         after={
           <Button type="submit" disabled={pending || address.trim() === ''}>

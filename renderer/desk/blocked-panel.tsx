@@ -43,7 +43,7 @@ export function BlockedPanel({ blocked, guestName, dockName, anchor }: BlockedPa
               ))}
             </ul>
             <Button small disabled={pending} onClick={() => void actions.move(blocked.request)}>
-              Check again
+              Try again
             </Button>
           </Popover.Popup>
         </Popover.Positioner>
@@ -71,7 +71,7 @@ export function BlockedNote({ guestId }: { guestId: string }) {
           ))}
         </ul>
         <Button small onClick={() => void actions.move(blocked.request)}>
-          Check again
+          Try again
         </Button>
       </div>
     </div>

@@ -6,6 +6,7 @@ import { type DeskModel, desksModel } from '../model/desk-view.ts'
 import { demoGuest } from '../new-guest/draft.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { navigate, routeHref } from '../state/route.ts'
+import { useTitle } from '../state/title.ts'
 import { showError } from '../state/toasts.ts'
 import { usePending } from '../state/ui-store.ts'
 import { AddByAddress } from './add-by-address.tsx'
@@ -19,6 +20,7 @@ export function DeskPage() {
     () => state.docks.filter((dock) => dock.presence.kind === 'online' && dock.paired),
     [state.docks],
   )
+  useTitle(state.settings.dockName)
   if (here === null) return null
   return (
     <main className="room" aria-label="Desk">

@@ -1,6 +1,7 @@
 /** The frame of every view but the desk: a way back, a title, and what belongs beside it. */
 import { ArrowLeft } from 'lucide-react'
 import type { ReactNode } from 'react'
+import { useTitle } from '../state/title.ts'
 
 interface PageProps {
   title: string
@@ -12,6 +13,7 @@ interface PageProps {
 }
 
 export function Page({ title, aside, subtitle, wide = false, children }: PageProps) {
+  useTitle(title)
   return (
     <main className={wide ? 'page page--wide' : 'page'} aria-label={title}>
       <a className="page__back" href="#/">

@@ -42,7 +42,7 @@ export function stages(folder) {
     vitest('integration'),
     {
       name: 'e2e',
-      command: ['playwright', 'test', '--reporter=list,json'],
+      command: ['node', 'scripts/e2e.ts', '--reporter=list,json'],
       needs: 'playwright.config.ts',
       env: { PLAYWRIGHT_JSON_OUTPUT_NAME: flows, PLAYWRIGHT_JSON_OUTPUT_FILE: flows },
       report: flows,

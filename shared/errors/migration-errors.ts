@@ -92,6 +92,16 @@ export const migrationErrors = {
     fix: 'Bring both PCs onto one network; it settles by itself. Or decide by hand, which is risky.',
     permanent: false,
   },
+  'migration.failed_there': {
+    says: '{dock} could not take {name}: {why}',
+    fix: '{name} runs on where it was. On {dock}: {todo}',
+    permanent: false,
+  },
+  'migration.not_arrived': {
+    says: '{name} had not arrived here completely when the link broke, so it cannot run here.',
+    fix: 'Bring both PCs onto one network, or give it up here: it is whole on the other PC.',
+    permanent: false,
+  },
   'migration.not_found': {
     says: 'There is no such migration.',
     fix: 'It may have ended; look at the history.',

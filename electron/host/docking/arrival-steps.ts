@@ -26,7 +26,8 @@ export async function createTops(guest: LocalGuest): Promise<void> {
  */
 export async function assertArrived(guestName: string, qmp: QmpSession): Promise<void> {
   const { status } = await queryStatus(qmp)
-  if (status === 'inmigrate' || status === 'prelaunch') throw fail('migration.not_arrived', { name: guestName })
+  if (status === 'inmigrate' || status === 'prelaunch')
+    throw fail('migration.not_arrived', { name: guestName })
   // Already ended, unless the earlier host died in between.
   await endExport(qmp).catch(() => undefined)
 }

@@ -55,8 +55,8 @@ const loadTimeoutMs = 600_000
 export class Arrivals {
   readonly #options: ArrivalsOptions
   readonly #arrivals = new Map<string, Arrival>()
-  /** Off the list and being cleaned up, by guest. */
-  readonly #leaving = new Map<string, Promise<void>>()
+  /** Off the list and being cleaned up, by migration. */
+  readonly #leaving = new Map<string, { guestId: string; left: Promise<void> }>()
   readonly commits: Commits
 
   constructor(options: ArrivalsOptions) {
@@ -70,11 +70,9 @@ export class Arrivals {
   }
 
   async check(offer: GuestOffer): Promise<CheckAnswer> {
-    await this.#leaving.get(offer.definition.id)
-    return await this.#check(offer, this.#options.guests.find(offer.definition.id) !== null)
-  }
-
-  async #check(offer: GuestOffer, present: boolean): Promise<CheckAnswer> {
+    for (const { guestId, left } of [...this.#leaving.values()]) {
+      if (guestId === offer.definition.id) await left
+    }
     const { layers, bootFiles, machine, guests } = this.#options
     const { definition } = offer
     const missing = {
@@ -86,7 +84,7 @@ export class Arrivals {
     const blockers = findBlockers(offer, {
       dockName: this.#options.dockName(),
       capabilities,
-      sameId: present ? 'present' : 'none',
+      sameId: guests.find(definition.id) === null ? 'none' : 'present',
       nameTaken: guests.nameTaken(definition.name, definition.id),
       missingBytes: missingBytes(offer, missing),
       missingCpuFeatures: usable ? await machine.missingCpuFeatures(definition.cpuModel) : [],
@@ -100,26 +98,22 @@ export class Arrivals {
    * abort that comes meanwhile finds it. @throws migration.blocked, migration.not_found when let go meanwhile
    */
   async prepare(from: From, migrationId: string, offer: GuestOffer): Promise<void> {
-    const { guests } = this.#options
     const guestId = offer.definition.id
-    while (this.#leaving.has(guestId)) await this.#leaving.get(guestId)
+    const dock = { name: this.#options.dockName() }
     const taken = [...this.#arrivals.values()].some(
       (each) => each.guestId === guestId || each.migrationId === migrationId,
     )
-    const present = taken || guests.find(guestId) !== null
+    if (taken) throw fail('migration.already_there', { dock: dock.name, name: offer.definition.name })
     const arrival = new Arrival({ migrationId, dockId: from.dockId, guestId, offer })
-    if (!present) this.#arrivals.set(migrationId, arrival)
+    this.#arrivals.set(migrationId, arrival)
     try {
       await arrival.exclusively(async () => {
-        const answer = await this.#check(offer, present)
-        if (answer.blockers[0] !== undefined) {
-          const dock = { name: this.#options.dockName() }
-          throw fail('migration.blocked', blockedValues(dock, offer, answer))
-        }
+        const answer = await this.check(offer)
+        if (answer.blockers.length > 0) throw fail('migration.blocked', blockedValues(dock, offer, answer))
         await this.#makeRoom(arrival, offer)
       })
     } catch (error) {
-      if (!present) await this.#letGo(arrival)
+      await this.#letGo(arrival)
       throw error
     }
   }
@@ -191,8 +185,7 @@ export class Arrivals {
       }
       case 'memory': {
         const { incoming } = arrival.requireProcess().sockets
-        return (stream) =>
-          this.#join(arrival, incoming, windowed(stream, { windowBytes: memoryWindowBytes }))
+        return (stream) => this.#join(arrival, incoming, windowed(stream, { windowBytes: memoryWindowBytes }))
       }
     }
   }
@@ -269,7 +262,7 @@ export class Arrivals {
   async abort(from: From, migrationId: string): Promise<DestinationStage> {
     const arrival = this.#arrivals.get(migrationId)
     if (arrival?.dockId === from.dockId) await this.#letGo(arrival)
-    return this.stage(from.dockId, migrationId)
+    return await this.stage(from.dockId, migrationId)
   }
 
   /** Lets go of an arrival for good: it will never run here. */
@@ -279,7 +272,9 @@ export class Arrivals {
   }
 
   /** What this side knows of a migration, to be told to the dock it comes from. */
-  stage(dockId: string, migrationId: string): DestinationStage {
+  async stage(dockId: string, migrationId: string): Promise<DestinationStage> {
+    // `unknown` is final: it is not said while a commit that was under way may still win.
+    await this.#leaving.get(migrationId)?.left
     if (this.commits.has(dockId, migrationId)) return 'committed'
     const arrival = this.#arrivals.get(migrationId)
     if (arrival === undefined || arrival.dockId !== dockId) return 'unknown'
@@ -381,10 +376,9 @@ export class Arrivals {
         this.#options.log.error('cleaning up an arrival failed', { step: name, error })
       }
     })
-    this.#leaving.set(guestId, left)
-    await left.finally(() => {
-      if (this.#leaving.get(guestId) === left) this.#leaving.delete(guestId)
-    })
+    this.#leaving.set(migrationId, { guestId, left })
+    await left
+    this.#leaving.delete(migrationId)
   }
 }
 

@@ -5,9 +5,8 @@
  * the journal for what survives a crash, and on the destination never running a guest without the commit.
  */
 import type { Duplex } from 'node:stream'
-import { fail, isCode, type WdockError } from '../../../shared/errors/index.ts'
+import { fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import type { MigrationPhase, MigrationResult } from '../../../shared/models/operation.ts'
-import { sendLayer } from '../../disk/layer-transfer.ts'
 import { type MirrorJob, startMirror } from '../../disk/mirror.ts'
 import { type WindowedStream, windowed } from '../../docks/flow.ts'
 import {
@@ -23,32 +22,41 @@ import type { QemuProcess } from '../../qemu/process.ts'
 import { queryStatus } from '../../qemu/screen.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import type { RunningOperation } from '../operations.ts'
-import { blockedValues } from './arrivals.ts'
+import { blockedValues } from './arrival-check.ts'
 import { DepartureMeter } from './departure-meter.ts'
-import { ensureRunningHere } from './ensure-running.ts'
+import { endMirror, once, sendMissing } from './departure-steps.ts'
+import { resumeHere } from './ensure-running.ts'
+import type { FaultPoint } from './faults.ts'
+import type { Heartbeats } from './heartbeats.ts'
 import { Journal } from './journal.ts'
 import type { GuestOffer, StreamHeader } from './messages.ts'
 import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
 import { relayFromQemu } from './relay.ts'
-import {
-  downtimeLimitMs,
-  memoryWindowBytes,
-  movingHeartbeatMs,
-  pollEveryMs,
-  restingHeartbeatMs,
-  stallMs,
-} from './tuning.ts'
+import { downtimeLimitMs, memoryWindowBytes, pollEveryMs, reasonMs, stallMs } from './tuning.ts'
+
+export interface Move {
+  guest: LocalGuest
+  to: DepartureTarget
+  operation: RunningOperation
+}
 
 export interface DepartureTarget {
   dockId: string
   name: string
 }
 
-/** How a move ended that did not fail: the result, or the journal of a handover whose answer was lost. */
-export type DepartureEnd =
-  | { kind: 'moved'; result: MigrationResult }
-  | { kind: 'unsettled'; journal: Journal; error: WdockError }
+/**
+ * How a move ended that did not fail: the guest runs there, or the answer to the commit was lost. The journal
+ * still says `given-away`; `finish` publishes the result once it is settled that the guest is there.
+ */
+export interface DepartureEnd {
+  kind: 'moved' | 'unsettled'
+  journal: Journal
+  /** Why it is unsettled; null when it moved. */
+  error: WdockError | null
+  finish: () => MigrationResult
+}
 
 const longMs = 24 * 3600 * 1000
 const launchTimeoutMs = 60_000
@@ -61,10 +69,17 @@ export class Departure {
   readonly #meter: DepartureMeter
   /** Fires on cancel, on a lost link, and when the destination reports a failure. */
   readonly #stop = new AbortController()
+  readonly #heartbeats: Heartbeats
+  #calm: () => void = () => undefined
   #stoppedAtMs: number | null = null
+  #memoryStartedAtMs = 0
+  /** The guest could not be brought back just now: the journal must tell the next start. */
+  #keepJournal = false
 
-  constructor(parts: DockingParts, guest: LocalGuest, to: DepartureTarget, operation: RunningOperation) {
+  constructor(parts: DockingParts, heartbeats: Heartbeats, move: Move) {
+    const { guest, to, operation } = move
     this.#parts = parts
+    this.#heartbeats = heartbeats
     this.#guest = guest
     this.#to = to
     this.#operation = operation
@@ -74,10 +89,21 @@ export class Departure {
     })
   }
 
+  get toDockId(): string {
+    return this.#to.dockId
+  }
+
   /** The other side reports that it can no longer receive. */
   failedThere(error: WdockError): void {
+    const detail = [error.message, error.detail].filter((text) => text !== null).join('\n')
     this.#stop.abort(
-      fail('migration.destination_died', this.#names(), { detail: `${error.message} ${error.detail ?? ''}` }),
+      error.code === 'qemu.gone'
+        ? fail('migration.destination_died', this.#names(), { detail })
+        : fail(
+            'migration.failed_there',
+            { ...this.#names(), why: error.message, todo: error.fix },
+            { detail },
+          ),
     )
   }
 
@@ -85,10 +111,21 @@ export class Departure {
     this.#stop.abort(fail('migration.link_lost', this.#names()))
   }
 
+  /** @throws why the guest did not move; the operation's undo stack then brings everything back */
   async run(): Promise<DepartureEnd> {
     const { undo } = this.#operation
     this.#guest.setOperation(this.#operation.id)
-    undo.add('let go of the guest', () => this.#guest.setOperation(null))
+    undo.add('let go of the guest', () => this.#letGo())
+    try {
+      return await this.#move()
+    } catch (thrown) {
+      throw await this.#reason(thrown)
+    }
+  }
+
+  async #move(): Promise<DepartureEnd> {
+    // What a person asked of the guest just before ends first.
+    await this.#guest.exclusively(async () => undefined)
     const process = this.#guest.requireProcess('moved')
     const { running: wasRunning } = await queryStatus(process.qmp)
     const offer = await this.#check()
@@ -96,11 +133,18 @@ export class Departure {
     await this.#ask('docking.prepare', { migrationId: journal.head.migrationId, offer })
     await this.#copyLayers(offer)
     this.#phase('preparing')
+    await this.#at('preparing')
     await this.#ask('docking.launch', { migrationId: this.#operation.id }, launchTimeoutMs)
+    await this.#at('launched')
     const mirrors = await this.#mirrorDisks(process)
     const memory = await this.#copyMemory(process, wasRunning)
     await this.#switchOver(process, mirrors)
     return await this.#giveAway(journal, memory, wasRunning)
+  }
+
+  async #letGo(): Promise<void> {
+    this.#guest.setOperation(null)
+    await this.#guest.readStatus()
   }
 
   async #check(): Promise<GuestOffer> {
@@ -128,9 +172,11 @@ export class Departure {
       startedAtMs: clock.nowMs(),
       wasRunning,
     })
-    undo.add('remove the journal', () => journal.remove())
-    calls.net.setHeartbeat(dockId, movingHeartbeatMs)
-    undo.add('calm the heartbeat', () => calls.net.setHeartbeat(dockId, restingHeartbeatMs))
+    undo.add('remove the journal', async () => {
+      if (!this.#keepJournal) await journal.remove()
+    })
+    this.#calm = this.#heartbeats.hurry(dockId)
+    undo.add('calm the heartbeat', () => this.#calm())
     undo.add('tell the other side', async () => {
       // Where it cannot be told now, it asks when it is back and hears that the guest stayed.
       await calls.ask(dockId, 'docking.abort', { migrationId }, { timeoutMs: 3000 }).catch(() => undefined)
@@ -139,30 +185,15 @@ export class Departure {
   }
 
   async #copyLayers(offer: GuestOffer): Promise<void> {
-    const { layers, bootFiles } = this.#parts
     if (this.#meter.missingCount > 0) this.#phase('copying-layers')
-    for (const layer of offer.layers.filter((each) => this.#meter.isMissing(each.id))) {
-      const stream = await this.#openStream('layer', {
-        kind: 'layer',
-        migrationId: this.#operation.id,
-        layer,
-      })
-      await sendLayer(stream, layers, layer.id, {
-        signal: this.#stop.signal,
-        onProgress: ({ doneBytes }) => this.#meter.fileProgress(layer.id, doneBytes),
-      })
-      stream.destroy()
-    }
-    for (const file of offer.bootFiles.filter((each) => this.#meter.isMissing(each.id))) {
-      const stream = await this.#openStream('layer', {
-        kind: 'boot-file',
-        migrationId: this.#operation.id,
-        file,
-      })
-      await bootFiles.send(file.id, stream, this.#stop.signal)
-      stream.destroy()
-      this.#meter.fileProgress(file.id, file.sizeBytes)
-    }
+    await this.#at('copying-layers')
+    await sendMissing(offer, {
+      parts: this.#parts,
+      meter: this.#meter,
+      migrationId: this.#operation.id,
+      signal: this.#stop.signal,
+      openStream: (header) => this.#openStream('layer', header),
+    })
   }
 
   /** Every disk follows the guest from here on, each write reaching both sides. */
@@ -180,11 +211,12 @@ export class Departure {
         nbdSocketPath: socketPath,
         exportName: nodeName,
       })
-      undo.add('end a mirror', () => job.abort())
-      void job.failed.then((error) => this.#stop.abort(error))
+      undo.add('end a mirror', () => endMirror(job, relay))
+      void job.failed.then((error) => this.#fail(error))
       this.#meter.addDisk(relay)
       jobs.push(job)
     }
+    await this.#at('mirroring-disk')
     const ready = Promise.all(jobs.map((job) => job.ready))
     ready.catch(() => undefined)
     await this.#until(ready, async () =>
@@ -207,8 +239,10 @@ export class Departure {
     const stopListening = qmp.onEvent((event) => {
       if (event.name === 'STOP') this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
     })
-    undo.add('run on here', () => ensureRunningHere(process, wasRunning))
+    undo.add('run on here', () => this.#runOnHere(process, wasRunning))
+    this.#memoryStartedAtMs = performance.now()
     await startMigration(qmp, unixUri(sockets.outgoing))
+    await this.#at('copying-memory')
     const stopped = waitForMigrationStatus(qmp, ['pre-switchover'], {
       timeoutMs: longMs,
       signal: this.#stop.signal,
@@ -220,14 +254,25 @@ export class Departure {
       stopListening()
     }
     this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
+    await this.#at('guest-stopped')
     return channel
+  }
+
+  /** First of all that is undone, because the guest may stand still. */
+  async #runOnHere(process: QemuProcess, wasRunning: boolean): Promise<void> {
+    try {
+      await resumeHere(process, wasRunning)
+    } catch (error) {
+      this.#keepJournal = process.isRunning
+      throw error
+    }
   }
 
   #watchMemory(progress: Awaited<ReturnType<typeof queryMigration>>, channel: WindowedStream): void {
     const stats = channel.stats()
     this.#meter.memoryProgress(progress, stats)
-    const quietMs = performance.now() - (stats.lastAckAtMs ?? performance.now())
-    if (quietMs > stallMs) {
+    const quietMs = performance.now() - (stats.lastAckAtMs ?? this.#memoryStartedAtMs)
+    if (quietMs > stallMs && stats.sentBytes > stats.ackedBytes) {
       this.#stop.abort(fail('migration.stalled', { ...this.#names(), seconds: Math.round(quietMs / 1000) }))
     }
   }
@@ -248,28 +293,33 @@ export class Departure {
     })
     await loaded
     this.#meter.memoryDone(await queryMigration(qmp))
+    await this.#at('loaded')
   }
 
   /** The point of no return. */
   async #giveAway(journal: Journal, memory: WindowedStream, wasRunning: boolean): Promise<DepartureEnd> {
-    const { calls, clock } = this.#parts
+    const { calls, clock, faults } = this.#parts
     const { dockId } = this.#to
     this.#stop.signal.throwIfAborted()
     this.#operation.pointOfNoReturn()
     await journal.record('given-away')
     this.#operation.undo.commit()
+    let error: WdockError | null = null
     try {
+      await faults?.at('given-away')
       await calls.ask(dockId, 'docking.commit', { migrationId: journal.head.migrationId, run: wasRunning })
+      await faults?.at('answered')
     } catch (cause) {
-      const error = fail('migration.unsettled', this.#names(), { cause, detail: String(cause) })
-      return { kind: 'unsettled', journal, error }
+      const { message, detail } = toWdockError(cause)
+      error = fail('migration.unsettled', this.#names(), { cause, detail: detail ?? message })
+    } finally {
+      this.#calm()
     }
     const answerMs = (memory.stats().rttMs ?? 0) / 2
     const downtimeMs = clock.monotonicMs() - (this.#stoppedAtMs ?? clock.monotonicMs()) - answerMs
     this.#phase('finishing')
-    calls.net.setHeartbeat(dockId, restingHeartbeatMs)
-    await journal.remove()
-    return { kind: 'moved', result: this.#meter.result(Math.max(0, downtimeMs)) }
+    const finish = (): MigrationResult => this.#meter.result(Math.max(0, downtimeMs))
+    return { kind: error === null ? 'moved' : 'unsettled', journal, error, finish }
   }
 
   /** Waits for `end`, looking every moment, and gives up when the move is to stop. */
@@ -289,16 +339,23 @@ export class Departure {
         if (!over) await look()
       }
       await ended
-    } catch (thrown) {
-      throw this.#reason(thrown)
     } finally {
       this.#stop.signal.removeEventListener('abort', onStop)
     }
   }
 
-  /** Why the move really stopped: a lost link makes QEMU fail as well, but it is the link that people can mend. */
-  #reason(thrown: unknown): unknown {
-    if (this.#stop.signal.aborted) return this.#stop.signal.reason
+  /** Gives what broke a moment to be explained: a lost link breaks the mirror and QEMU's stream as well. */
+  async #fail(error: WdockError): Promise<void> {
+    this.#stop.abort(await this.#reason(error))
+  }
+
+  /** Why the move really stopped: of what fails together, the link or the other side is what people can mend. */
+  async #reason(thrown: unknown): Promise<unknown> {
+    const { signal } = this.#stop
+    if (!signal.aborted) {
+      await Promise.race([once(signal), this.#parts.clock.sleep(reasonMs)])
+    }
+    if (signal.aborted) return signal.reason
     if (isCode(thrown, 'qemu.migration_failed')) {
       return fail('migration.qemu_failed', this.#names(), {
         cause: thrown,
@@ -308,17 +365,19 @@ export class Departure {
     return thrown
   }
 
+  /** A place at which a test may stop the move; what stops the move ends that as well. */
+  async #at(point: FaultPoint): Promise<void> {
+    const { faults } = this.#parts
+    if (faults === null) return
+    await Promise.race([faults.at(point), once(this.#stop.signal)])
+    this.#stop.signal.throwIfAborted()
+  }
+
   async #ask<
     Method extends 'docking.prepare' | 'docking.launch' | 'docking.switching' | 'docking.await-loaded',
   >(method: Method, input: Parameters<DockingParts['calls']['ask']>[2], timeoutMs = 20_000): Promise<void> {
-    try {
-      await this.#parts.calls.ask(this.#to.dockId, method, input as never, {
-        timeoutMs,
-        signal: this.#stop.signal,
-      })
-    } catch (thrown) {
-      throw this.#reason(thrown)
-    }
+    const { signal } = this.#stop
+    await this.#parts.calls.ask(this.#to.dockId, method, input as never, { timeoutMs, signal })
   }
 
   async #openStream(use: 'layer' | 'disk' | 'memory', header: StreamHeader): Promise<Duplex> {

@@ -1,9 +1,8 @@
 /** A real guest moves between two real docks on this machine, and through what can go wrong on the way. */
 import { execFile } from 'node:child_process'
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DockProcess, makeDocksFolder, makePairedDocks } from '../../testing/dock-process.ts'
 
@@ -32,13 +31,17 @@ describe('a running guest moves between two docks', () => {
 
   /** Moves the guest by a click on `clicker`. @returns the ended operation */
   async function move(clicker: DockProcess, from: DockProcess, to: DockProcess) {
-    await clicker.until('the other dock', (state) => state.docks.some((dock) => dock.presence.kind === 'online'))
+    await clicker.until('the other dock', (state) =>
+      state.docks.some((dock) => dock.presence.kind === 'online'),
+    )
     const request = { guestId, fromDockId: await from.dockId(), toDockId: await to.dockId() }
     const { operationId } = await clicker.client.migrations.start(request)
     return await clicker.operationEnd(operationId)
   }
 
-  it('keeps its boot, memory, disk and ticks, there and back, whoever clicks', { timeout: 120_000 }, async () => {
+  it('keeps its boot, memory, disk and ticks, there and back, whoever clicks', {
+    timeout: 120_000,
+  }, async () => {
     const before = await laptop.witness(guestId)
     const first = await before.waitForTicks(5)
     before.close()

@@ -5,7 +5,6 @@
  */
 import type { Duplex } from 'node:stream'
 import { errorFromShape, fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
-import { errorShape } from '../../../shared/errors/wdock-error.ts'
 import {
   type MigrationCheck,
   type MigrationRecord,
@@ -17,16 +16,19 @@ import type { From } from '../../docks/dock-net.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { hasEnded } from '../operations.ts'
 import { Arrivals } from './arrivals.ts'
-import { Departure, type DepartureTarget } from './departure.ts'
+import { Departure, type DepartureEnd, type DepartureTarget } from './departure.ts'
+import { Heartbeats } from './heartbeats.ts'
 import type { MigrationHistory } from './history.ts'
 import type { LinkRates } from './link-rates.ts'
-import { streamHeader } from './messages.ts'
+import { failedEvent, letGoEvent, streamHeader } from './messages.ts'
 import type { DockingParts } from './parts.ts'
 import { Settling } from './settling.ts'
 import { willItMove } from './will-it-move.ts'
 
 /** How often a running move is told to the other dock. */
 const mirrorEveryMs = 200
+/** How long moves may take to end when the host does. */
+const closeWithinMs = 6000
 
 export class Docking {
   readonly #parts: DockingParts
@@ -34,7 +36,9 @@ export class Docking {
   readonly #arrivals: Arrivals
   readonly #settling: Settling
   readonly #rates: LinkRates
+  readonly #heartbeats: Heartbeats
   readonly #departures = new Map<string, Departure>()
+  #closed = false
 
   constructor(parts: DockingParts, history: MigrationHistory, rates: LinkRates) {
     this.#parts = parts
@@ -47,7 +51,7 @@ export class Docking {
       tellFailed: (dockId, migrationId, error) =>
         calls.net.emit(dockId, 'docking.failed', { migrationId, error: error.toJSON() }),
     })
-    this.#arrivals.rememberCommitted(history.arrivedIds(calls.net.id))
+    this.#heartbeats = new Heartbeats(calls.net)
     this.#settling = new Settling(parts, this.#arrivals, (id) => this.#departures.has(id))
     this.#serve()
     this.#listen()
@@ -58,8 +62,12 @@ export class Docking {
     await this.#settling.takeUp()
   }
 
-  close(): void {
+  /** Ends what can still be ended in order: moves that are on are cancelled, the guests run on here. */
+  async close(): Promise<void> {
+    this.#closed = true
     this.#settling.close()
+    await this.#parts.operations.stopAll(closeWithinMs)
+    await this.#arrivals.close()
   }
 
   /** Will a guest move between this dock and another? */
@@ -112,6 +120,7 @@ export class Docking {
 
   #depart(guestId: string, to: DepartureTarget): string {
     const { guests, operations, calls, random, store, clock } = this.#parts
+    if (this.#closed) throw fail('dock.unreachable', { dock: calls.net.name })
     const guest = guests.get(guestId)
     if (guest.state.kind !== 'running' && guest.state.kind !== 'paused') {
       throw fail('migration.not_running', { name: guest.name })
@@ -137,16 +146,10 @@ export class Docking {
         },
       },
       async (operation) => {
-        const departure = new Departure(this.#parts, guest, to, operation)
+        const departure = new Departure(this.#parts, this.#heartbeats, { guest, to, operation })
         this.#departures.set(migrationId, departure)
         try {
-          const end = await departure.run()
-          if (end.kind === 'unsettled') {
-            this.#settling.sourceIsUnsettled(end.journal)
-            throw end.error
-          }
-          this.#rates.learn(to.dockId, end.result)
-          this.#left(guest)
+          await this.#end(await departure.run(), to)
         } finally {
           this.#departures.delete(migrationId)
         }
@@ -161,11 +164,18 @@ export class Docking {
     return migrationId
   }
 
-  /** The guest lives over there now: what is left here is only what the next visit can use. */
-  #left(guest: LocalGuest): void {
-    this.#parts.guests.forget(guest.id).catch((error: unknown) => {
-      this.#parts.log.error('a guest that left was not cleaned up', { guestId: guest.id, error })
-    })
+  /** The guest was given away: its copy here goes when the other dock has it. @throws migration.unsettled */
+  async #end(end: DepartureEnd, to: DepartureTarget): Promise<void> {
+    if (end.kind === 'moved') {
+      this.#rates.learn(to.dockId, end.finish())
+      await this.#settling.handedOver(end.journal)
+      return
+    }
+    const { guestName: name } = end.journal.head
+    const settled = await this.#settling.sourceIsUnsettled(end.journal)
+    if (settled === 'there') end.finish()
+    else if (settled === 'here') throw fail('migration.destination_died', { name, dock: to.name })
+    else throw end.error ?? fail('migration.unsettled', { name, dock: to.name })
   }
 
   async #record(end: {
@@ -241,15 +251,17 @@ export class Docking {
       await arrivals.awaitLoaded(from, migrationId, signal)
       return {}
     })
-    calls.serve('docking.commit', async (from, { migrationId, run }) => ({
-      ranAfterMs: await arrivals.commit(from, migrationId, run),
-    }))
-    calls.serve('docking.abort', async (from, { migrationId }) => ({
-      stage: await arrivals.abort(from, migrationId),
-    }))
+    calls.serve('docking.commit', async (from, { migrationId, run }) => {
+      await this.#settling.ready
+      return { ranAfterMs: await arrivals.commit(from, migrationId, run) }
+    })
+    calls.serve('docking.abort', async (from, { migrationId }) => {
+      await this.#settling.ready
+      return { stage: await arrivals.abort(from, migrationId) }
+    })
     calls.serve('docking.destination-stage', async (from, { migrationId }) => {
       await this.#settling.ready
-      return { stage: arrivals.stage(from.dockId, migrationId) }
+      return { stage: await arrivals.stage(from.dockId, migrationId) }
     })
     calls.serve('docking.source-stage', async (from, { migrationId }) => {
       await this.#settling.ready
@@ -272,7 +284,8 @@ export class Docking {
       if (
         parsed.success &&
         parsed.data.work.kind === 'migration' &&
-        parsed.data.work.fromDockId === from.dockId
+        parsed.data.work.fromDockId === from.dockId &&
+        parsed.data.work.toDockId === net.id
       ) {
         operations.mirror(parsed.data)
       }
@@ -285,19 +298,30 @@ export class Docking {
           .catch((error: unknown) => log.error('history was not written', { error }))
       }
     })
-    net.onEvent('docking.failed', (_from, data) => {
-      const { migrationId, error } = data as { migrationId?: unknown; error?: unknown }
-      const parsed = errorShape.safeParse(error)
-      const departure = typeof migrationId === 'string' ? this.#departures.get(migrationId) : undefined
-      if (parsed.success) departure?.failedThere(errorFromShape(parsed.data))
+    net.onEvent('docking.failed', (from, data) => {
+      const parsed = failedEvent.safeParse(data)
+      const departure = parsed.success ? this.#departures.get(parsed.data.migrationId) : undefined
+      if (parsed.success && departure?.toDockId === from.dockId)
+        departure.failedThere(errorFromShape(parsed.data.error))
+    })
+    net.onEvent('docking.let-go', (from, data) => {
+      const parsed = letGoEvent.safeParse(data)
+      if (!parsed.success) return
+      this.#arrivals.commits
+        .forget(from.dockId, parsed.data.migrationId)
+        .catch((error: unknown) => log.warn('a journal was not removed', { error }))
     })
     net.onOffline((dockId) => {
+      for (const departure of this.#departures.values()) {
+        if (departure.toDockId === dockId) departure.linkLost()
+      }
       for (const operation of this.#parts.store.state.operations) {
         if (operation.work.kind !== 'migration') continue
-        if (operation.work.toDockId === dockId) this.#departures.get(operation.id)?.linkLost()
         if (operation.work.fromDockId === dockId && !hasEnded(operation)) this.#lostSight(operation.id)
       }
-      void this.#arrivals.linkLost(dockId)
+      this.#arrivals
+        .linkLost(dockId)
+        .catch((error: unknown) => log.error('an arrival was not cleaned up', { error }))
     })
     net.onOnline((dockId) => {
       this.#settling.ready

@@ -34,13 +34,6 @@ export class MigrationHistory {
     this.#store = store
   }
 
-  /** Ids of the migrations that ended on `dockId` with the guest there. */
-  arrivedIds(dockId: string): string[] {
-    return this.#records
-      .filter((record) => record.toDockId === dockId && record.outcome.kind === 'done')
-      .map((record) => record.id)
-  }
-
   /** Adds a record once; a second telling of the same migration is ignored. */
   add(record: MigrationRecord): Promise<void> {
     if (this.#records.some((known) => known.id === record.id)) return Promise.resolve()

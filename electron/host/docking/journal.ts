@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { dockId } from '../../../shared/models/dock.ts'
@@ -48,23 +48,15 @@ const headBytes = 4096
 const slotBytes = 512
 const slots = 8
 
-/** One migration's journal, open for writing. */
+/** One migration's journal. */
 export class Journal {
   readonly head: JournalHead
   readonly #path: string
-  readonly #file: FileHandle
   #stage: JournalStage
   #nextSlot: number
 
-  private constructor(
-    path: string,
-    file: FileHandle,
-    head: JournalHead,
-    stage: JournalStage,
-    nextSlot: number,
-  ) {
+  private constructor(path: string, head: JournalHead, stage: JournalStage, nextSlot: number) {
     this.#path = path
-    this.#file = file
     this.head = head
     this.#stage = stage
     this.#nextSlot = nextSlot
@@ -78,12 +70,7 @@ export class Journal {
     content.write(`${JSON.stringify(head)}\n`)
     writeSlot(content.subarray(headBytes, headBytes + slotBytes), 'open')
     await writeFileAtomic(path, content)
-    return await Journal.#open(path, head, 'open', 1)
-  }
-
-  static async #open(path: string, head: JournalHead, stage: JournalStage, slot: number): Promise<Journal> {
-    const file = await open(path, constants.O_RDWR | constants.O_DSYNC)
-    return new Journal(path, file, head, stage, slot)
+    return new Journal(path, head, 'open', 1)
   }
 
   /** Reads a journal back. @returns null when the file is no journal */
@@ -101,7 +88,7 @@ export class Journal {
       stage = found
       next = slot + 1
     }
-    return await Journal.#open(path, head, stage, next)
+    return new Journal(path, head, stage, next)
   }
 
   get stage(): JournalStage {
@@ -112,38 +99,55 @@ export class Journal {
   async record(stage: JournalStage): Promise<void> {
     const slot = Buffer.alloc(slotBytes)
     writeSlot(slot, stage)
-    await this.#file.write(slot, 0, slotBytes, headBytes + this.#nextSlot * slotBytes)
+    const file = await open(this.#path, constants.O_RDWR | constants.O_DSYNC)
+    try {
+      await file.write(slot, 0, slotBytes, headBytes + this.#nextSlot * slotBytes)
+    } finally {
+      await file.close()
+    }
     this.#nextSlot += 1
     this.#stage = stage
   }
 
-  /** Closes the file and leaves it for the next start. */
-  async close(): Promise<void> {
-    await this.#file.close().catch(() => undefined)
-  }
-
   /** The migration is settled: nothing needs to be remembered. */
   async remove(): Promise<void> {
-    await this.close()
     await rm(this.#path, { force: true })
     await syncFolder(join(this.#path, '..')).catch(() => undefined)
   }
 }
 
-/** Every journal of a folder. One that cannot be read is left where it is and logged. */
-export async function readJournals(folder: string, log: Log): Promise<Journal[]> {
-  const names = await readdir(folder).catch(() => [])
-  const journals: Journal[] = []
-  for (const name of names.filter((each) => each.endsWith('.journal'))) {
-    const journal = await Journal.read(join(folder, name)).catch(() => null)
-    if (journal === null) log.error('a migration journal cannot be read', { file: name })
-    else journals.push(journal)
-  }
-  return journals
+/** A journal that cannot be read, and the guest it decides on, as its file name says. */
+export interface UnreadableJournal {
+  path: string
+  guestId: string
 }
 
+/** Every journal of a folder. One that cannot be read is left where it is, logged, and told by its guest. */
+export async function readJournals(
+  folder: string,
+  log: Log,
+): Promise<{ journals: Journal[]; unreadable: UnreadableJournal[] }> {
+  const names = await readdir(folder).catch(() => [])
+  const journals: Journal[] = []
+  const unreadable: UnreadableJournal[] = []
+  for (const name of names.filter((each) => each.endsWith(ending))) {
+    const path = join(folder, name)
+    const journal = await Journal.read(path).catch(() => null)
+    if (journal !== null) journals.push(journal)
+    else {
+      log.error('a migration journal cannot be read', { file: name })
+      unreadable.push({ path, guestId: name.slice(0, uuidLength) })
+    }
+  }
+  return { journals, unreadable }
+}
+
+const ending = '.journal'
+const uuidLength = 36
+
+/** The guest comes first, so that a journal that cannot be read still says whom it concerns. */
 function journalPath(folder: string, head: JournalHead): string {
-  return join(folder, `${head.migrationId}-${head.side}.journal`)
+  return join(folder, `${head.guestId}_${head.migrationId}_${head.side}${ending}`)
 }
 
 function parseHead(content: Buffer): JournalHead | null {

@@ -66,6 +66,11 @@ export const streamHeader = z.discriminatedUnion('kind', [
 ])
 export type StreamHeader = z.infer<typeof streamHeader>
 
+/** Event `docking.failed`, destination to source: it can no longer receive. */
+export const failedEvent = z.object({ migrationId, error: errorShape })
+/** Event `docking.let-go`, source to destination: the commit need not be remembered any more. */
+export const letGoEvent = z.object({ migrationId })
+
 /**
  * The methods of the control channel. Input and output of each; both are parsed by whoever receives them.
  */

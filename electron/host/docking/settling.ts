@@ -1,23 +1,28 @@
 /**
  * Settles handovers that a crash or a broken link left open, from the journals of both docks. Promises that a
  * guest given away runs here again only when the other dock says that it will never run it, or when a person
- * decides so; and that an arrival past its switchover is dropped only on the same terms.
+ * decides so; that an arrival past its switchover is dropped only on the same terms; and that of one migration
+ * only one thing is decided at a time.
  */
 import { fail, isCode } from '../../../shared/errors/index.ts'
 import type { Arrivals } from './arrivals.ts'
 import { ensureRunningHere } from './ensure-running.ts'
-import { type Journal, readJournals } from './journal.ts'
+import { type Journal, readJournals, type UnreadableJournal } from './journal.ts'
 import type { SourceStage } from './messages.ts'
 import type { DockingParts } from './parts.ts'
 
 const retryEveryMs = 5000
 
+/** What became of a guest that was given away: still open, here for good, or there for good. */
+export type Settled = 'open' | 'here' | 'there'
+
 export class Settling {
   readonly #parts: DockingParts
   readonly #arrivals: Arrivals
   readonly #isDeparting: (migrationId: string) => boolean
-  /** Guests given away whose arrival nobody has confirmed. */
+  /** Guests given away, until the other dock has confirmed and this one has let go of its copy. */
   readonly #givenAway = new Map<string, Journal>()
+  readonly #deciding = new Map<string, Promise<unknown>>()
   readonly #retry: NodeJS.Timeout
   readonly #ready = Promise.withResolvers<void>()
 
@@ -25,7 +30,7 @@ export class Settling {
     this.#parts = parts
     this.#arrivals = arrivals
     this.#isDeparting = isDeparting
-    this.#retry = setInterval(() => void this.#retryAll(), retryEveryMs)
+    this.#retry = setInterval(() => void this.retryAll(), retryEveryMs)
     this.#retry.unref()
   }
 
@@ -41,25 +46,55 @@ export class Settling {
   /** Reads the journals an earlier host left, and brings back what had not been given away. */
   async takeUp(): Promise<void> {
     const { journalDir, log, guests } = this.#parts
-    for (const journal of await readJournals(journalDir, log)) {
-      if (journal.head.side === 'destination') await this.#arrivals.takeUp(journal)
-      else if (journal.stage === 'given-away') this.sourceIsUnsettled(journal)
-      else await this.#keepHere(journal)
+    const { journals, unreadable } = await readJournals(journalDir, log)
+    for (const journal of journals) {
+      const { migrationId } = journal.head
+      try {
+        if (journal.head.side === 'destination') await this.#arrivals.takeUp(journal)
+        else if (journal.stage === 'given-away') this.#showUnsettled(journal)
+        else await this.#keepHere(journal)
+      } catch (error) {
+        // One guest that cannot be settled now must not keep the others from being looked after.
+        log.error('a migration was not taken up', { migrationId, error })
+      }
     }
+    this.#holdUnreadable(unreadable)
+    const held = new Set(unreadable.map(({ guestId }) => guestId))
     for (const guest of guests.list()) {
-      const arrival = guest.record.arrival
-      if (arrival !== null && this.#arrivals.find(arrival.migrationId) === null) await guests.forget(guest.id)
+      const { arrival } = guest.record
+      const open = arrival !== null && this.#arrivals.find(arrival.migrationId) === null
+      const settling = arrival !== null && this.#arrivals.commits.has(arrival.fromDockId, arrival.migrationId)
+      if (open && !settling && !held.has(guest.id)) await guests.forget(guest.id)
     }
     this.#ready.resolve()
+    void this.retryAll()
   }
 
-  /** A guest was given away and the answer was lost. */
-  sourceIsUnsettled(journal: Journal): void {
-    const { migrationId, guestId, otherDockId } = journal.head
-    this.#givenAway.set(migrationId, journal)
-    const guest = this.#parts.guests.find(guestId)
-    guest?.setOperation(null)
-    guest?.setState({ kind: 'unsettled', migrationId, otherDockId })
+  /** Nobody knows whose these guests are: they are shown with the reason and left alone. */
+  #holdUnreadable(unreadable: readonly UnreadableJournal[]): void {
+    for (const { guestId, path } of unreadable) {
+      const error = fail('host.state_unreadable', { path }).toJSON()
+      this.#parts.guests.find(guestId)?.setState({ kind: 'failed', error })
+    }
+  }
+
+  /** A guest was given away and the answer was lost. Settled at once where the other dock still answers. */
+  async sourceIsUnsettled(journal: Journal): Promise<Settled> {
+    this.#showUnsettled(journal)
+    try {
+      return this.#isOnline(journal.head.otherDockId) ? await this.#settleSource(journal) : 'open'
+    } catch (error) {
+      this.#logFailure(error)
+      return 'open'
+    }
+  }
+
+  /** The other dock has confirmed: this one lets go of its copy, or tries again later. */
+  async handedOver(journal: Journal): Promise<void> {
+    this.#givenAway.set(journal.head.migrationId, journal)
+    await this.#oneAtATime(journal.head.migrationId, () => this.#letGo(journal)).catch((error: unknown) =>
+      this.#parts.log.error('a guest that left was not cleaned up', { guestId: journal.head.guestId, error }),
+    )
   }
 
   /** What this side, as a source, says of a migration to the dock it went to. */
@@ -77,80 +112,129 @@ export class Settling {
     for (const waiting of this.#arrivals.waiting()) {
       if (waiting.dockId === dockId) await this.#settleDestination(waiting.migrationId, dockId)
     }
+    for (const commit of this.#arrivals.commits.list()) {
+      if (commit.dockId === dockId) await this.#settleCommit(commit.migrationId, dockId)
+    }
   }
 
-  /** @throws migration.not_found when nothing is open under this id */
+  /** @throws migration.not_found when nothing is open under this id; migration.not_arrived */
   async decide(migrationId: string, choice: 'run-here' | 'give-up-here'): Promise<void> {
-    const journal = this.#givenAway.get(migrationId)
-    if (journal !== undefined) {
-      if (choice === 'run-here') await this.#keepHere(journal)
-      // The journal stays: the other dock must still hear that the guest is its own.
-      else await this.#parts.guests.forget(journal.head.guestId)
-      return
-    }
-    const arrival = this.#arrivals.find(migrationId)
-    if (arrival === null || arrival.guest.state.kind !== 'unsettled') throw fail('migration.not_found')
-    if (choice === 'run-here') await this.#arrivals.take(arrival, true)
-    else await this.#arrivals.discard(migrationId)
+    await this.#oneAtATime(migrationId, async () => {
+      const journal = this.#givenAway.get(migrationId)
+      if (journal !== undefined) {
+        if (choice === 'run-here') await this.#keepHere(journal)
+        // The journal stays: the other dock must still hear that the guest is its own.
+        else await this.#parts.guests.forget(journal.head.guestId)
+        return
+      }
+      const arrival = this.#arrivals.find(migrationId)
+      if (arrival?.shownGuest?.state.kind !== 'unsettled') throw fail('migration.not_found')
+      if (choice === 'run-here') await this.#arrivals.takeHere(arrival)
+      else await this.#arrivals.discard(migrationId)
+    })
   }
 
-  async #settleSource(journal: Journal): Promise<void> {
-    const { calls, guests, log } = this.#parts
-    const { migrationId, otherDockId, guestId } = journal.head
-    const { stage } = await calls.ask(otherDockId, 'docking.destination-stage', { migrationId })
-    log.info('an open handover is settled', { migrationId, stage })
-    if (stage === 'unknown') {
-      await this.#keepHere(journal)
-      return
+  #showUnsettled(journal: Journal): void {
+    const { migrationId, guestId, otherDockId } = journal.head
+    this.#givenAway.set(migrationId, journal)
+    const guest = this.#parts.guests.find(guestId)
+    guest?.setOperation(null)
+    guest?.setState({ kind: 'unsettled', migrationId, otherDockId })
+  }
+
+  /** One decision at a time: a person's and the other dock's must not cross. */
+  #oneAtATime<T>(migrationId: string, decide: () => Promise<T>): Promise<T> {
+    const before = this.#deciding.get(migrationId) ?? Promise.resolve()
+    const next = before.then(decide, decide)
+    this.#deciding.set(migrationId, next)
+    const over = (): void => {
+      if (this.#deciding.get(migrationId) === next) this.#deciding.delete(migrationId)
     }
-    if (stage !== 'committed') {
-      const run = journal.head.side === 'source' && journal.head.wasRunning
-      await calls.ask(otherDockId, 'docking.commit', { migrationId, run })
-    }
-    this.#givenAway.delete(migrationId)
+    next.then(over, over)
+    return next
+  }
+
+  #settleSource(journal: Journal): Promise<Settled> {
+    const { calls, log } = this.#parts
+    const { migrationId, otherDockId } = journal.head
+    return this.#oneAtATime(migrationId, async () => {
+      if (this.#givenAway.get(migrationId) !== journal) return 'open'
+      const { stage } = await calls.ask(otherDockId, 'docking.destination-stage', { migrationId })
+      log.info('an open handover is being settled', { migrationId, stage })
+      if (stage === 'unknown') {
+        await this.#keepHere(journal)
+        return 'here'
+      }
+      if (stage !== 'committed') {
+        const run = journal.head.side === 'source' && journal.head.wasRunning
+        await calls.ask(otherDockId, 'docking.commit', { migrationId, run })
+      }
+      await this.#letGo(journal)
+      return 'there'
+    })
+  }
+
+  /**
+   * The guest lives over there: its copy goes first, then the journal, then the other dock may forget its own. A
+   * crash in between finds the journal and does the rest.
+   */
+  async #letGo(journal: Journal): Promise<void> {
+    const { calls, guests } = this.#parts
+    const { migrationId, guestId, otherDockId } = journal.head
     await guests.forget(guestId)
     await journal.remove()
+    this.#givenAway.delete(migrationId)
+    calls.net.emit(otherDockId, 'docking.let-go', { migrationId })
   }
 
   async #settleDestination(migrationId: string, dockId: string): Promise<void> {
-    const arrival = this.#arrivals.find(migrationId)
-    if (arrival === null) return
     const { stage } = await this.#parts.calls.ask(dockId, 'docking.source-stage', { migrationId })
     if (stage === 'unknown') await this.#arrivals.discard(migrationId)
     // `given-away`: the source sends the commit by itself, with what only it knows.
   }
 
+  async #settleCommit(migrationId: string, dockId: string): Promise<void> {
+    const { stage } = await this.#parts.calls.ask(dockId, 'docking.source-stage', { migrationId })
+    if (stage === 'unknown') await this.#arrivals.commits.forget(dockId, migrationId)
+  }
+
   /** The guest is and stays this dock's. */
   async #keepHere(journal: Journal): Promise<void> {
     const { guests, log } = this.#parts
-    const guest = guests.find(journal.head.guestId)
+    const { guestId, migrationId } = journal.head
+    const guest = guests.find(guestId)
     const wasRunning = journal.head.side === 'source' && journal.head.wasRunning
     if (guest !== null) {
       guest.setOperation(null)
       if (guest.process === null) guest.setState({ kind: 'stopped' })
       else {
-        await ensureRunningHere(guest.process, wasRunning)
+        await ensureRunningHere(guest.process, guest.definition, wasRunning)
         await guest.readStatus()
       }
     }
-    this.#givenAway.delete(journal.head.migrationId)
     await journal.remove()
-    log.info('a guest stays here', { guestId: journal.head.guestId, migrationId: journal.head.migrationId })
+    this.#givenAway.delete(migrationId)
+    log.info('a guest stays here', { guestId, migrationId })
   }
 
-  async #retryAll(): Promise<void> {
+  /** Asks every dock that is there about what is open. Never rejects. */
+  async retryAll(): Promise<void> {
     const docks = new Set([
       ...[...this.#givenAway.values()].map((journal) => journal.head.otherDockId),
       ...this.#arrivals.waiting().map((waiting) => waiting.dockId),
+      ...this.#arrivals.commits.list().map((commit) => commit.dockId),
     ])
-    for (const dockId of docks) {
-      const online = this.#parts.calls.net
-        .peers()
-        .some((peer) => peer.id === dockId && peer.state === 'online')
-      if (!online) continue
-      await this.met(dockId).catch((error: unknown) => {
-        if (!isCode(error, 'dock.link_lost')) this.#parts.log.warn('settling failed', { error })
-      })
-    }
+    const online = [...docks].filter((dockId) => this.#isOnline(dockId))
+    await Promise.all(
+      online.map((dockId) => this.met(dockId).catch((error: unknown) => this.#logFailure(error))),
+    )
+  }
+
+  #isOnline(dockId: string): boolean {
+    return this.#parts.calls.net.peers().some((peer) => peer.id === dockId && peer.state === 'online')
+  }
+
+  #logFailure(error: unknown): void {
+    if (!isCode(error, 'dock.link_lost')) this.#parts.log.warn('settling failed', { error })
   }
 }

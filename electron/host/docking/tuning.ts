@@ -14,8 +14,14 @@ export const downtimeLimitMs = 120
 export const pollEveryMs = 150
 
 /** A heartbeat during a move: three missed ones end it, so that the guest runs on within a second. */
-export const movingHeartbeatMs = 250
+export const movingHeartbeatMs = 200
 export const restingHeartbeatMs = 5000
 
 /** Without a byte of progress for this long the move is given up. */
 export const stallMs = 20_000
+
+/** When something fails, how long to wait for a better reason: the link, or what the other side says. */
+export const reasonMs = 150
+
+/** A mirror that is to end and whose far side does not answer is cut off after this. */
+export const mirrorEndMs = 500

@@ -70,6 +70,8 @@ export async function checkSource(context: CreationContext, wanted: NewGuest): P
   const { source } = wanted
   const paths = sourcePaths(source)
   if (paths.some((path) => !isAbsolute(path))) throw fail('host.bad_input', { why: 'a path is not absolute' })
+  if (paths.some((path) => path.includes('\0')))
+    throw fail('host.bad_input', { why: 'a path has a zero byte' })
   if (source.kind === 'demo') await demoFiles(context.demoGuestDir)
   if (source.kind === 'iso') await assertFile(source.path, wanted.name)
   if (source.kind === 'kernel') {

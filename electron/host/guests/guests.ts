@@ -3,7 +3,7 @@
  * found at the start with its QEMU if that still runs, that names are unique here, and that nothing is done to a
  * guest while an operation holds it.
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail, toWdockError } from '../../../shared/errors/index.ts'
 import type { Guest, GuestState, NewGuest } from '../../../shared/models/guest.ts'
@@ -102,6 +102,8 @@ export class Guests {
       complete: false,
       arrival: null,
     }
+    // Another one may have taken the name while this one was looked at.
+    if (this.nameTaken(wanted.name, '')) throw fail('guest.name_taken', { name: wanted.name })
     const guest = await this.register(record, { kind: 'preparing' })
     const operationId = creation.random.uuid()
     operations.run(
@@ -123,8 +125,16 @@ export class Guests {
   /** Takes a guest into the list and onto the disk. */
   async register(record: GuestRecord, state: GuestState): Promise<LocalGuest> {
     const guest = new LocalGuest(this.#options.env, record, state)
-    await writeGuestRecord(guest.folder, record)
+    // On the list before it is on the disk: of two that come at once the second one sees the first.
     this.#guests.set(guest.id, guest)
+    const isNew = (await stat(guest.folder).catch(() => null)) === null
+    try {
+      await writeGuestRecord(guest.folder, record)
+    } catch (error) {
+      this.#guests.delete(guest.id)
+      if (isNew) await rm(guest.folder, { recursive: true, force: true })
+      throw error
+    }
     guest.publish()
     return guest
   }
@@ -141,7 +151,11 @@ export class Guests {
 
   async act(id: string, action: 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'): Promise<Guest> {
     const guest = this.#free(id)
-    await guest.exclusively(() => guest[action]())
+    await guest.exclusively(async () => {
+      // Looked at again when its turn has come: a move may have begun meanwhile.
+      this.#free(id)
+      await guest[action]()
+    })
     return guest.view()
   }
 
@@ -191,6 +205,7 @@ export class Guests {
   }
 
   #drop(guest: LocalGuest): void {
+    guest.retire()
     this.#guests.delete(guest.id)
     this.#options.store.apply({
       type: 'guest.removed',

@@ -13,13 +13,41 @@ import type { LayerStore } from '../../disk/layers.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { BootFiles, LaunchSpec } from '../../qemu/command-line.ts'
-import { adoptQemu, launchQemu, type QemuExit, type QemuProcess, removeRunFiles } from '../../qemu/process.ts'
+import {
+  adoptQemu,
+  killRecorded,
+  launchQemu,
+  type QemuExit,
+  type QemuProcess,
+  removeRunFiles,
+} from '../../qemu/process.ts'
 import type { QmpEvent } from '../../qemu/qmp/messages.ts'
 import { pause, queryStatus, resume, sendPowerButton } from '../../qemu/screen.ts'
 import { socketPaths } from '../../qemu/sockets.ts'
 import type { Machine } from '../machine.ts'
 import type { BootFileStore } from './boot-files.ts'
 import { type GuestRecord, writeGuestRecord } from './guest-record.ts'
+import { stateInWords } from './state-words.ts'
+
+/** What a guest asks of the machine it stands on. */
+export type GuestMachine = Pick<
+  Machine,
+  | 'require'
+  | 'assertMemory'
+  | 'capabilities'
+  | 'defaultCpuModel'
+  | 'defaultMachineType'
+  | 'missingCpuFeatures'
+>
+
+/** How QEMUs are started, found again and ended; tests put simulated ones in their place. */
+export interface QemuControl {
+  launch: typeof launchQemu
+  adopt: typeof adoptQemu
+  killRecorded: typeof killRecorded
+}
+
+const realQemu: QemuControl = { launch: launchQemu, adopt: adoptQemu, killRecorded }
 
 /** What every guest of a host shares. */
 export interface GuestEnvironment {
@@ -28,9 +56,10 @@ export interface GuestEnvironment {
   runtimeDir: string
   layers: LayerStore
   bootFiles: BootFileStore
-  machine: Machine
+  machine: GuestMachine
   clock: Clock
   log: Log
+  qemu?: QemuControl
   publish(guest: Guest): void
 }
 
@@ -43,6 +72,7 @@ export class LocalGuest {
   #state: GuestState
   #process: QemuProcess | null = null
   #operationId: string | null = null
+  #retired = false
   #pictureRevision: number | null = null
   #diskUsedBytes = 0
   #accelerator: Accelerator | null = null
@@ -72,6 +102,10 @@ export class LocalGuest {
 
   get state(): GuestState {
     return this.#state
+  }
+
+  get #qemu(): QemuControl {
+    return this.#env.qemu ?? realQemu
   }
 
   /** The folder with its record and top layers. */
@@ -132,7 +166,12 @@ export class LocalGuest {
   }
 
   publish(): void {
-    this.#env.publish(this.view())
+    if (!this.#retired) this.#env.publish(this.view())
+  }
+
+  /** It stands here no more: what is still on its way to be told about it is not told. */
+  retire(): void {
+    this.#retired = true
   }
 
   setState(state: GuestState): void {
@@ -199,7 +238,7 @@ export class LocalGuest {
       incoming,
       sandbox: qemu.hasSandbox,
     }
-    const process = await launchQemu(spec, { log: this.#env.log })
+    const process = await this.#qemu.launch(spec, { log: this.#env.log })
     this.attach(process)
     return process
   }
@@ -213,7 +252,7 @@ export class LocalGuest {
 
   /** Finds the QEMU that an earlier host started. @returns whether there is one */
   async adopt(): Promise<boolean> {
-    const process = await adoptQemu(socketPaths(this.runDir).runFile)
+    const process = await this.#qemu.adopt(socketPaths(this.runDir).runFile)
     if (process === null) return false
     this.attach(process)
     await this.readStatus()
@@ -238,6 +277,8 @@ export class LocalGuest {
       this.setState({ kind: 'running' })
     } catch (thrown) {
       const error = toWdockError(thrown)
+      // A guest whose start cannot be recorded must not run unseen.
+      await this.discardProcess()
       this.setState(
         error.code === 'guest.too_big' ? { kind: 'stopped' } : { kind: 'failed', error: error.toJSON() },
       )
@@ -274,7 +315,9 @@ export class LocalGuest {
   async discardProcess(): Promise<void> {
     const process = this.#process
     this.#process = null
-    await process?.quit({ graceMs: 1000 })
+    if (process !== null) await process.quit({ graceMs: 1000 })
+    // One that could not be adopted, or was being started when the host died.
+    else await this.#qemu.killRecorded(socketPaths(this.runDir).runFile).catch(() => false)
     await removeRunFiles(this.runDir).catch(() => undefined)
   }
 
@@ -349,26 +392,6 @@ export class LocalGuest {
       throw fail('guest.file_missing', { path, name: this.name })
     }
     return path
-  }
-}
-
-export function stateInWords(state: GuestState): string {
-  switch (state.kind) {
-    case 'stopped':
-    case 'starting':
-    case 'running':
-    case 'paused':
-      return state.kind
-    case 'shutting-down':
-      return 'shutting down'
-    case 'preparing':
-      return 'being prepared'
-    case 'arriving':
-      return 'arriving from another PC'
-    case 'unsettled':
-      return 'not settled after a move'
-    case 'failed':
-      return 'stopped by a failure'
   }
 }
 

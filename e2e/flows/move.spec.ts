@@ -1,0 +1,232 @@
+/**
+ * The way of a person through the first day: pair, make a guest, bring it here, use it, send it back, change one's
+ * mind, be told why not, pull the cable, lose the power. One story on two docks: each test goes on where the one
+ * before ended.
+ */
+import type { Locator, Page } from '@playwright/test'
+import { expect, test } from '../fixtures.ts'
+import { TwoDocks } from '../two-docks.ts'
+
+test.describe.configure({ mode: 'serial' })
+
+let docks: TwoDocks
+let guestId: string
+let boot: string
+
+test.beforeAll(async ({ faceKind }) => {
+  docks = await TwoDocks.open(faceKind)
+})
+
+test.afterAll(async () => {
+  await docks?.destroy()
+})
+
+test.afterEach(async () => {
+  const { status, title } = test.info()
+  if (status === 'passed' || docks === undefined) return
+  const name = title.replaceAll(/\W+/g, '-')
+  await docks.page.screenshot({ path: test.info().outputPath(`${name}-this-pc.png`) }).catch(() => undefined)
+  await docks.laptopPage
+    .screenshot({ path: test.info().outputPath(`${name}-laptop.png`) })
+    .catch(() => undefined)
+})
+
+function desk(page: Page, name: string): Locator {
+  return page.getByRole('region', { name, exact: true })
+}
+
+function guestOn(page: Page, deskName: string, guest = 'Workshop'): Locator {
+  return desk(page, deskName).getByRole('article', { name: guest, exact: true })
+}
+
+async function codeOf(page: Page): Promise<string> {
+  return (await page.getByRole('img', { name: /^Code \d/ }).getAttribute('aria-label')) ?? ''
+}
+
+/** What the guest itself says of its boot, records and memory, on the dock where it runs. */
+async function askGuest(dock: TwoDocks['laptop']): Promise<{ boot: string; sound: boolean }> {
+  const witness = await dock.witness(guestId)
+  try {
+    const tick = await witness.waitForTicks(20, 20_000)
+    const check = await witness.check(60_000)
+    return { boot: tick.boot, sound: check.lost === 0 && check.torn === 0 && check.memoryIntact }
+  } finally {
+    witness.close()
+  }
+}
+
+async function sendFromMenu(page: Page, to: string): Promise<void> {
+  await page.getByRole('button', { name: 'More for Workshop' }).click()
+  await page.getByRole('menuitem', { name: `Send to ${to}` }).click()
+}
+
+test('two PCs that see each other pair by comparing six digits', async () => {
+  const { page, laptopPage, pair } = docks
+  if (pair === null) {
+    test.info().annotations.push({ type: 'one address', description: 'namespaces are not allowed here' })
+    await page.getByLabel('Add a PC by address').fill(docks.laptopAddress)
+    await page.getByRole('button', { name: 'Add' }).click()
+  }
+  await desk(page, 'Laptop').getByRole('button', { name: 'Pair' }).click()
+  await expect(laptopPage.getByText('This PC asks to pair with this PC')).toBeVisible()
+  await expect(page.getByRole('img', { name: /^Code \d/ })).toBeVisible()
+  expect(await codeOf(page)).toBe(await codeOf(laptopPage))
+  await laptopPage.getByRole('button', { name: 'They differ' }).click()
+  await expect(page.getByRole('heading', { name: 'Not paired with Laptop' })).toBeVisible()
+  await page.getByRole('button', { name: 'Done' }).click()
+  await desk(page, 'Laptop').getByRole('button', { name: 'Pair' }).click()
+  await page.getByRole('button', { name: 'They match' }).click()
+  await laptopPage.getByRole('button', { name: 'They match' }).click()
+  await expect(desk(page, 'Laptop').getByText(/cores ·/)).toBeVisible()
+  await expect(desk(laptopPage, 'This PC').getByText(/cores ·/)).toBeVisible()
+})
+
+test('a guest is made and started by clicks, and its screen shows on both PCs', async () => {
+  const { page, laptopPage, laptop } = docks
+  await laptopPage.getByRole('link', { name: 'New guest' }).click()
+  await laptopPage.getByLabel('Name').fill('Workshop')
+  await laptopPage.getByRole('textbox', { name: 'Cores' }).fill('1')
+  await laptopPage.getByRole('button', { name: 'Create guest' }).click()
+  await guestOn(laptopPage, 'Laptop').getByRole('button', { name: 'Start' }).click()
+  await expect(guestOn(laptopPage, 'Laptop').getByText(/running/)).toBeVisible()
+  await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible()
+  guestId = (await laptop.state()).guests[0]?.id ?? ''
+  const asked = await askGuest(laptop)
+  expect(asked.sound).toBe(true)
+  boot = asked.boot
+})
+
+test('one click brings the running guest to this PC', async () => {
+  const { page, pc, laptop } = docks
+  const button = guestOn(page, 'Laptop').getByRole('button', { name: 'Migrate to this PC' })
+  await button.hover()
+  await expect(
+    guestOn(page, 'Laptop')
+      .getByText(/ready in|freeze/)
+      .first(),
+  ).toBeVisible()
+  await button.click()
+  await expect(guestOn(page, 'This PC')).toBeVisible()
+  await expect(guestOn(page, 'This PC').getByText(/Moved in/)).toBeVisible({ timeout: 60_000 })
+  await expect(guestOn(page, 'This PC').getByText(/running/)).toBeVisible()
+  await expect(guestOn(page, 'Laptop')).toHaveCount(0)
+  expect(await askGuest(pc)).toEqual({ boot, sound: true })
+  expect(await laptop.qemuPid(guestId)).toBeNull()
+})
+
+test('its screen is used here, keys and all', async () => {
+  const { page } = docks
+  await guestOn(page, 'This PC').getByRole('link', { name: 'Open Workshop' }).click()
+  const canvas = page.locator('canvas').first()
+  await expect(canvas).toBeVisible()
+  await expect.poll(() => brightPixels(canvas), { timeout: 15_000 }).toBeGreaterThan(500)
+  await canvas.click()
+  const before = await brightPixels(canvas, bottomRows)
+  await page.keyboard.type('hello', { delay: 60 })
+  await expect.poll(() => brightPixels(canvas, bottomRows)).not.toBe(before)
+  await page.screenshot({ path: test.info().outputPath('screen.png') })
+  await page.goBack()
+})
+
+test('it goes back as it came', async () => {
+  const { page, laptop } = docks
+  await sendFromMenu(page, 'Laptop')
+  await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 60_000 })
+  await expect(guestOn(page, 'This PC')).toHaveCount(0)
+  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+})
+
+test('a blocker is explained with what to do; when that is done the move starts, and is cancelled', async () => {
+  const { page, laptop, pc, pair } = docks
+  const source = { kind: 'demo' } as const
+  const wanted = {
+    name: 'Workshop',
+    source,
+    cores: 1,
+    memoryBytes: 256 * 1024 ** 2,
+    network: 'none',
+  } as const
+  const clash = await pc.client.guests.create(wanted)
+  if (clash.operationId !== null) await pc.operationEnd(clash.operationId)
+  await guestOn(page, 'Laptop').getByRole('button', { name: 'Migrate to this PC' }).click()
+  await expect(page.getByText('already has another guest called Workshop')).toBeVisible()
+  await expect(page.getByText('Rename one of the two.')).toBeVisible()
+  await pc.client.guests.rename({ guestId: clash.guestId, name: 'Old workshop' })
+  await pair?.shape(40_000_000)
+  await page.getByRole('button', { name: 'Try again' }).click()
+  const arriving = guestOn(page, 'This PC')
+  await expect(arriving.getByRole('progressbar')).toBeVisible()
+  await arriving.getByRole('button', { name: 'Cancel' }).click()
+  await expect(guestOn(page, 'This PC')).toHaveCount(0)
+  await expect(page.getByText('already has another guest called Workshop')).toHaveCount(0)
+  await pair?.shape(null)
+  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  expect(await pc.qemuPid(guestId)).toBeNull()
+})
+
+test('the cable is pulled in the middle, and the guest runs on where it was', async () => {
+  const { page, laptop, pc, pair } = docks
+  test.skip(pair === null, 'there is no cable where namespaces are not allowed')
+  await pair?.shape(40_000_000)
+  await guestOn(page, 'Laptop').getByRole('button', { name: 'Migrate to this PC' }).click()
+  await expect(guestOn(page, 'This PC').getByRole('progressbar')).toBeVisible()
+  await pair?.cut()
+  await expect(guestOn(page, 'This PC')).toHaveCount(0, { timeout: 20_000 })
+  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  await pair?.mend()
+  await pair?.shape(null)
+  await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 30_000 })
+  await expect.poll(() => pc.qemuPid(guestId)).toBeNull()
+})
+
+test('this PC dies in the middle; the guest runs on there, and this PC is clean when it is back', async () => {
+  const { laptop, pc, pair } = docks
+  await pair?.shape(40_000_000)
+  await guestOn(docks.page, 'Laptop').getByRole('button', { name: 'Migrate to this PC' }).click()
+  await expect(guestOn(docks.page, 'This PC').getByRole('progressbar')).toBeVisible()
+  await docks.killFace()
+  await pair?.shape(null)
+  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  await docks.openFace()
+  await expect(guestOn(docks.page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 30_000 })
+  await expect(guestOn(docks.page, 'This PC')).toHaveCount(0)
+  expect(await pc.qemuPid(guestId)).toBeNull()
+})
+
+test('a guest is deleted and brought back, this PC gets another name, and the PCs part', async () => {
+  const { page } = docks
+  await page.getByRole('button', { name: 'More for Old workshop' }).click()
+  await page.getByRole('menuitem', { name: 'Delete…' }).click()
+  await page.getByRole('button', { name: /^Delete/ }).click()
+  await expect(guestOn(page, 'This PC', 'Old workshop')).toHaveCount(0)
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(guestOn(page, 'This PC', 'Old workshop')).toBeVisible()
+  await page.getByRole('link', { name: 'Settings' }).click()
+  await page.getByLabel('Name of this PC').fill('Office')
+  await page.keyboard.press('Enter')
+  await expect(desk(docks.laptopPage, 'Office')).toBeVisible()
+  await page.getByRole('link', { name: 'Desk' }).first().click()
+  await page.getByRole('button', { name: 'More for the PC Laptop' }).click()
+  await page.getByRole('menuitem', { name: 'Unpair…' }).click()
+  await page.getByRole('button', { name: /^Unpair/ }).click()
+  await expect(guestOn(page, 'Laptop')).toHaveCount(0)
+  await expect(desk(docks.laptopPage, 'Office').getByText(/cores ·/)).toHaveCount(0)
+})
+
+/** Where the demo guest shows what is typed: below this share of its screen nothing moves by itself. */
+const bottomRows = 0.9
+
+/** How many pixels of a canvas, from a share of its height downwards, are not nearly black. */
+async function brightPixels(canvas: Locator, fromShare = 0): Promise<number> {
+  return await canvas.evaluate((element, share) => {
+    if (!(element instanceof HTMLCanvasElement)) return 0
+    const top = Math.floor(element.height * share)
+    const { width, height } = element
+    const pixels = element.getContext('2d')?.getImageData(0, top, width, height - top).data ?? []
+    let bright = 0
+    for (let n = 0; n < pixels.length; n += 4) {
+      if ((pixels[n] ?? 0) + (pixels[n + 1] ?? 0) + (pixels[n + 2] ?? 0) > 120) bright += 1
+    }
+    return bright
+  }, fromShare)
+}
