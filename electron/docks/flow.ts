@@ -36,7 +36,7 @@ export interface FlowStats {
   rttMs: number | null
 }
 
-export { type PipedBytes, pipeDuplex } from './pipe.ts'
+export { pipeDuplex } from './pipe.ts'
 
 /** More than this in the channel's own queue waits for it to drain. */
 const queueBytes = 256 * 1024

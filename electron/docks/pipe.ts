@@ -75,9 +75,12 @@ interface Joint {
 function join(from: Side, to: Side, { settle, update, onClose }: Joint): void {
   const source = from.stream
   const target = to.stream
+  const gather = gatherer(target)
   source.on('data', (chunk: Buffer) => {
     from.readBytes += chunk.length
-    if (target.writable && !target.write(chunk)) source.pause()
+    if (!target.writable) return
+    gather()
+    if (!target.write(chunk)) source.pause()
   })
   target.on('drain', () => source.resume())
   const onEnd = (): void => {
@@ -94,6 +97,20 @@ function join(from: Side, to: Side, { settle, update, onClose }: Joint): void {
   source.on('close', () => onClose(from, to))
   if (source.readableEnded) onEnd()
   if (source.destroyed) onClose(from, to)
+}
+
+/** A TLS read comes in records of 16 KiB: what one turn of the event loop brings leaves in one system call. */
+function gatherer(target: Duplex): () => void {
+  let gathering = false
+  return () => {
+    if (gathering) return
+    gathering = true
+    target.cork()
+    setImmediate(() => {
+      gathering = false
+      target.uncork()
+    })
+  }
 }
 
 function closeSoon(stream: Duplex): void {

@@ -129,4 +129,4 @@ export async function spawnDetached(
   return { identity: processIdentity(pid) ?? { pid, startTicks: -1 }, exited }
 }
 
-export { type RunToolOptions, runTool, ToolEnded, type ToolResult } from './run-tool.ts'
+export { runTool, ToolEnded, type ToolResult } from './run-tool.ts'

@@ -8,11 +8,10 @@ import {
   screendump,
   stop,
   systemPowerdown,
-  type VmStatus,
 } from './qmp/commands.ts'
 import type { QmpSession } from './qmp/session.ts'
 
-export { queryStatus, type VmStatus }
+export { queryStatus }
 
 /** Writes a PNG of the guest's screen to `path`, which QEMU itself opens. @throws qemu.command_failed */
 export async function takePicture(qmp: QmpSession, path: string): Promise<void> {

@@ -141,7 +141,9 @@ export class FaultRig {
         await this.release(laptop, point)
         return { operation: null, resumedAfterMs: null }
       }
-      const resumedAfterMs = await resumed(witness, atMs)
+      // From here on nothing but the move itself can go on: it is past being stopped.
+      if (point === 'given-away') await this.release(laptop, point)
+      const resumedAfterMs = await resumed(witness, atMs).catch(() => null)
       const operation = await laptop.operationEnd(operationId)
       await this.release(laptop, point)
       return { operation, resumedAfterMs }

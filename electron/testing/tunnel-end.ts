@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net'
 
 const [socketPath, port] = process.argv.slice(2)
 const server = createServer((outer) => {
-  const inner = connect({ host: '127.0.0.1', port: Number(port) })
+  const inner = connect({ host: '127.0.0.1', port: Number(port), noDelay: true })
   outer.pipe(inner).pipe(outer)
   outer.on('error', () => inner.destroy())
   inner.on('error', () => outer.destroy())

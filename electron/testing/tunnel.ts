@@ -25,7 +25,7 @@ export async function openTunnel(namespace: string, port: number, folder: string
     },
   )
   await once(child.stdout, 'data')
-  const server = createServer((outer) => {
+  const server = createServer({ noDelay: true }, (outer) => {
     const inner = connect({ path: socketPath })
     outer.pipe(inner).pipe(outer)
     outer.on('error', () => inner.destroy())

@@ -26,7 +26,6 @@ export const layerId = z.string().regex(/^l[0-9a-f]{32}$/, 'a layer id is l and 
 export type LayerId = z.infer<typeof layerId>
 
 export const accelerator = z.enum(['kvm', 'tcg'])
-export type Accelerator = z.infer<typeof accelerator>
 
 /** A pinned, versioned machine type: an alias such as `q35` would change with the QEMU version. */
 export const machineType = z.string().regex(/^pc-q35-\d+\.\d+$/, 'a machine type is pinned, as pc-q35-7.2')
@@ -65,7 +64,6 @@ export const guestDisk = z.strictObject({
   top: layerId,
   virtualSizeBytes,
 })
-export type GuestDisk = z.infer<typeof guestDisk>
 
 /** A file the guest boots from, known on every dock by the SHA-256 of its contents; it moves with the guest. */
 export const bootFile = z.string().regex(/^[0-9a-f]{64}$/, 'a boot file is named by its SHA-256')

@@ -31,7 +31,6 @@ export const hostInfo = z.object({
   /** True for the docks of `npm run demo`. */
   isDemo: z.boolean(),
 })
-export type HostInfo = z.infer<typeof hostInfo>
 
 export const hostState = z.object({
   info: hostInfo,

@@ -73,7 +73,6 @@ export const operationWork = z.discriminatedUnion('kind', [
     result: migrationResult.nullable(),
   }),
 ])
-export type OperationWork = z.infer<typeof operationWork>
 
 export const operation = z.object({
   /** For a migration the same on both docks. */

@@ -73,7 +73,8 @@ export class DepartureMeter {
   memoryProgress(progress: MigrationProgress, stats: FlowStats): void {
     this.#memory = {
       doneBytes: stats.ackedBytes,
-      leftBytes: progress.ramRemainingBytes,
+      // Until its first round QEMU does not say how much there is; then the guest's memory is the best guess.
+      leftBytes: progress.dirtySyncCount === 0 ? this.#memory.leftBytes : progress.ramRemainingBytes,
       wireBytes: stats.sentBytes,
       dirtyRateBytesPerS: progress.dirtyRateBytesPerSecond,
       rounds: progress.dirtySyncCount,

@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Blow, blows, type ModelCase, runCase } from './testing/cases.ts'
 
-/** A whole move takes about 85, its handover the last 20. */
-const steps = { start: 100, loaded: 22 }
+/** A whole move takes about 95, its handover the last 25. */
+const steps = { start: 110, loaded: 26 }
 
 function tell(plan: ModelCase, wrong: string[], story: readonly string[]): string {
   return wrong.length === 0 ? '' : [JSON.stringify(plan), ...wrong, ...story].join('\n')
@@ -41,13 +41,21 @@ describe('a handover between two docks', () => {
     }
   })
 
-  it.each(blows)('ends with one runner when something befalls the move: %s', { timeout: 60_000 }, async (blow) => {
-    expect(await sweep('start', blow, 9)).toEqual([])
-  })
+  it.each(blows)(
+    'ends with one runner when something befalls the move: %s',
+    { timeout: 60_000 },
+    async (blow) => {
+      expect(await sweep('start', blow, 9)).toEqual([])
+    },
+  )
 
-  it.each(blows)('ends with one runner at whatever step of the handover: %s', { timeout: 60_000 }, async (blow) => {
-    expect(await sweep('loaded', blow, 1)).toEqual([])
-  })
+  it.each(blows)(
+    'ends with one runner at whatever step of the handover: %s',
+    { timeout: 60_000 },
+    async (blow) => {
+      expect(await sweep('loaded', blow, 1)).toEqual([])
+    },
+  )
 
   it('ends with one runner whatever comes together', { timeout: 60_000 }, async () => {
     const strike = (from: 'start' | 'loaded') =>

@@ -68,6 +68,7 @@ const forceOffGraceMs = 3000
 
 export class LocalGuest {
   readonly #env: GuestEnvironment
+  readonly #qemu: QemuControl
   #record: GuestRecord
   #state: GuestState
   #process: QemuProcess | null = null
@@ -80,6 +81,7 @@ export class LocalGuest {
 
   constructor(env: GuestEnvironment, record: GuestRecord, state: GuestState) {
     this.#env = env
+    this.#qemu = env.qemu ?? realQemu
     this.#record = record
     this.#state = state
   }
@@ -102,10 +104,6 @@ export class LocalGuest {
 
   get state(): GuestState {
     return this.#state
-  }
-
-  get #qemu(): QemuControl {
-    return this.#env.qemu ?? realQemu
   }
 
   /** The folder with its record and top layers. */

@@ -89,7 +89,7 @@ export class FakeNet implements PeerNet {
 
   tell(what: 'online' | 'offline', dockId: string): void {
     if (this.frozen) return
-    for (const listener of what === 'online' ? this.#online : this.#offline) listener(dockId)
+    for (const listener of [...(what === 'online' ? this.#online : this.#offline)]) listener(dockId)
   }
 
   async request(

@@ -270,7 +270,12 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
   const guests = new Guests({ env, creation, operations, store, log: silentLog })
   await guests.load()
   const history = await MigrationHistory.open(dataDir)
-  const faults = { at: async (point: string) => world.step(`point ${point}`) }
+  const at = async (point: string): Promise<void> => {
+    world.step(`point ${point}`)
+    // What goes on beside the move gets ahead of it, or does not: both happen in life.
+    await pause(2)
+    world.step(`past ${point}`)
+  }
   const journalDir = join(dataDir, 'journal')
   const parts = {
     ...common,
@@ -284,7 +289,7 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
     dataDir,
     journalDir,
   }
-  const docking = new Docking({ ...parts, faults }, history, new LinkRates(calls, quickClock))
+  const docking = new Docking({ ...parts, faults: { at } }, history, new LinkRates(calls, quickClock))
   const showPeer = (online: boolean): void => {
     for (const peer of net.peers()) store.apply({ type: 'dock.changed', dock: shown(peer, online) })
   }
