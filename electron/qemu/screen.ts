@@ -1,14 +1,7 @@
 /** What a person does to a running guest from outside: look, press the power button, pause, resume. */
 
 import { serialLogBytes, serialLogChardev } from './command-line.ts'
-import {
-  cont,
-  queryStatus,
-  ringbufRead,
-  screendump,
-  stop,
-  systemPowerdown,
-} from './qmp/commands.ts'
+import { cont, queryStatus, ringbufRead, screendump, stop, systemPowerdown } from './qmp/commands.ts'
 import type { QmpSession } from './qmp/session.ts'
 
 export { queryStatus }

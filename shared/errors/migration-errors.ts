@@ -27,6 +27,11 @@ export const migrationErrors = {
     fix: 'Shut {name} down, choose the CPU model {model} in its settings, start it and move it then.',
     permanent: true,
   },
+  'migration.layout_differs': {
+    says: 'Wireless Dock+ on {dock} builds the machine of {name} in another way.',
+    fix: 'Update Wireless Dock+ on both PCs.',
+    permanent: true,
+  },
   'migration.memory_short': {
     says: '{dock} has {free} of memory free; {name} needs {needed}.',
     fix: 'Close programs or stop guests on {dock}.',

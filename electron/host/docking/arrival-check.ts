@@ -2,9 +2,11 @@
  * The destination's half of "Will it move?": given an offer and what this dock has, what blocks and what warns.
  * Pure; every answer is a coded error with a fix.
  */
+
 import { fail, type WdockError } from '../../../shared/errors/index.ts'
 import { formatBytes, formatMemory } from '../../../shared/format.ts'
 import type { DockCapabilities } from '../../../shared/models/dock.ts'
+import { machineLayoutVersion } from '../../qemu/command-line.ts'
 import type { CheckAnswer, GuestOffer } from './messages.ts'
 
 export interface ArrivalFacts {
@@ -31,6 +33,8 @@ export function findBlockers(offer: GuestOffer, facts: ArrivalFacts): WdockError
   const { name } = definition
   if (capabilities.qemuVersion === null) return [fail('migration.qemu_missing_there', { dock })]
   const blockers: WdockError[] = []
+  if (offer.machineLayout !== machineLayoutVersion)
+    blockers.push(fail('migration.layout_differs', { dock, name }))
   if (!capabilities.machineTypes.includes(definition.machine)) {
     blockers.push(
       fail('migration.machine_type_missing', {

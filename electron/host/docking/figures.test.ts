@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DockCapabilities } from '../../../shared/models/dock.ts'
+import { machineLayoutVersion } from '../../qemu/command-line.ts'
 import { type ArrivalFacts, findBlockers } from './arrival-check.ts'
 import { estimateMigration } from './estimate.ts'
 import type { GuestOffer } from './messages.ts'
@@ -101,6 +102,7 @@ const offer: GuestOffer = {
   layers: [],
   bootFiles: [],
   topBytes: 1000,
+  machineLayout: machineLayoutVersion,
 }
 
 describe('a blocker', () => {
@@ -122,6 +124,11 @@ describe('a blocker', () => {
   it('is there for a guest of another accelerator, which emulation cannot take over', () => {
     const kvm = { ...offer, definition: { ...definition, accelerator: 'kvm' as const } }
     expect(findBlockers(kvm, facts({})).map((error) => error.code)).toEqual(['migration.accelerator_differs'])
+  })
+
+  it('is there for a guest whose machine the other version builds in another way', () => {
+    const found = findBlockers({ ...offer, machineLayout: machineLayoutVersion + 1 }, facts({}))
+    expect(found.map((error) => error.code)).toEqual(['migration.layout_differs'])
   })
 
   it('is not there when nothing is short', () => {

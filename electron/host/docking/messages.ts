@@ -18,13 +18,13 @@ const layerNeed = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   virtualSizeBytes: z.number().int().nonnegative(),
 })
-export type LayerNeed = z.infer<typeof layerNeed>
 
 const bootFileNeed = z.strictObject({ id: bootFile, sizeBytes: z.number().int().nonnegative() })
-export type BootFileNeed = z.infer<typeof bootFileNeed>
 
 /** Everything a destination must know to say whether a guest can come, and then to receive it. */
 export const guestOffer = z.strictObject({
+  /** The version of how a definition becomes a machine: a running guest fits only into the same one. */
+  machineLayout: z.number().int(),
   definition: guestDefinition,
   homeDockId: dockId,
   createdAtMs: z.number(),

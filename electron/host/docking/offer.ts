@@ -1,6 +1,7 @@
 /** What a source tells a destination of a guest: definition, layers, boot files, sizes. */
 import { fail } from '../../../shared/errors/index.ts'
 import type { LayerStore } from '../../disk/layers.ts'
+import { machineLayoutVersion } from '../../qemu/command-line.ts'
 import { type BootFileStore, bootFileIds } from '../guests/boot-files.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import type { GuestOffer } from './messages.ts'
@@ -14,6 +15,7 @@ export async function makeOffer(
   const { definition } = guest
   const layerIds = [...new Set(definition.disks.flatMap((disk) => disk.layers))]
   return {
+    machineLayout: machineLayoutVersion,
     definition,
     homeDockId: guest.record.homeDockId,
     createdAtMs: guest.record.createdAtMs,

@@ -1,10 +1,6 @@
 /** The few numbers that decide how a move feels, each with its reason. */
 
-/**
- * Bytes of memory stream on the way between the two hosts. What is in flight when the guest stops must still
- * arrive before it runs again, and QEMU takes what it could hand over for what has arrived: a large window makes it
- * believe in a faster link and stop the guest too early. 256 KiB fill a gigabit link up to 2 ms of round trip.
- */
+/** Bytes of memory stream on the way between the two hosts at the start; `MemoryWindow` then follows the rate. */
 export const memoryWindowBytes = 1024 * 1024
 
 /** QEMU stops the guest when it thinks that the rest crosses within this time. */
