@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test as base } from '@playwright/test'
+import { choosePaths } from '../electron/platform/paths.ts'
 import type { FaceKind } from './face.ts'
 
 export { expect } from '@playwright/test'
@@ -26,6 +27,12 @@ export const test = base.extend<FaceOption & Folders>({
       homes.push(home)
       return home
     })
-    for (const home of homes) await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    for (const home of homes) {
+      // A host below a long path keeps its sockets elsewhere.
+      const { runtime } = choosePaths({ WDOCK_HOME: home })
+      for (const path of [home, runtime]) {
+        await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+      }
+    }
   },
 })

@@ -8,8 +8,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 const NAMESPACES = '/var/run/netns'
 const PATIENCE_MS = 3_000
 
-/** Left by the tools themselves on purpose, not by a test. */
-const TOOL_CACHES = /^(node-compile-cache|v8-compile-cache.*|node-jiti|\.org\.chromium\..*|dbus-.*)$/
+/**
+ * Left by the tools themselves on purpose, not by a test: their caches, and what Playwright keeps for a program
+ * that drives a browser and that a test kills.
+ */
+const TOOL_FILES = [
+  /^(node-compile-cache|v8-compile-cache.*|node-jiti|jiti|playwright-transform-cache-\d+)$/,
+  /^(\.org\.chromium\..*|dbus-.*|playwright-artifacts-.*)$/,
+]
 
 /** @param {string} path */
 function entries(path) {
@@ -58,7 +64,7 @@ export async function leftovers({ marker, namespacesBefore, temporary }) {
   while (markedProcesses(marker).length > 0 && Date.now() < endMs) await delay(100)
   const processes = markedProcesses(marker)
   const namespaces = ourNamespaces().filter((name) => !namespacesBefore.includes(name))
-  const files = entries(temporary).filter((name) => !TOOL_CACHES.test(name))
+  const files = entries(temporary).filter((name) => !TOOL_FILES.some((pattern) => pattern.test(name)))
   return [
     ...processes.map(({ pid, command }) => `process ${pid}: ${command}`),
     ...namespaces.map((name) => `network namespace ${name}`),
