@@ -102,6 +102,8 @@ export class TwoDocks {
   }
 
   async destroy(): Promise<void> {
+    // A flow that failed may have left the cable pulled.
+    await this.pair?.mend()
     await this.pair?.shape(null)
     await this.pc.detach()
     await this.#face?.close().catch(() => undefined)

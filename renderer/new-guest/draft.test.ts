@@ -1,7 +1,7 @@
 /** What is typed becomes what the contract accepts, or a complaint at the right field. */
 import { describe, expect, it } from 'vitest'
 import { newGuest } from '../../shared/models/guest.ts'
-import { demoGuest, emptyDraft, readDraft, withKind } from './draft.ts'
+import { demoGuest, emptyDraft, freshDraft, readDraft, withKind } from './draft.ts'
 
 const named = { ...emptyDraft, name: 'Workshop' }
 
@@ -35,5 +35,10 @@ describe('describing a new guest', () => {
     expect(problems({ ...named, cores: 65 })).toEqual(['cores'])
     expect(problems({ ...named, memoryMebibytes: 64 })).toEqual(['memoryMebibytes'])
     expect(problems({ ...named, name: 'a\u200bb' })).toEqual(['name'])
+  })
+
+  it('starts with one core where guests are emulated, and without the demo guest where there is none', () => {
+    expect(freshDraft({ emulates: true, demoAvailable: true })).toMatchObject({ cores: 1, kind: 'demo' })
+    expect(freshDraft({ emulates: false, demoAvailable: false })).toMatchObject({ cores: 2, kind: 'disk' })
   })
 })

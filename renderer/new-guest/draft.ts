@@ -45,6 +45,12 @@ export const demoGuest: NewGuest = {
   network: 'user',
 }
 
+/** Where a form starts. An emulated guest gets one core: more of them make it slower than they help. */
+export function freshDraft(pc: { emulates: boolean; demoAvailable: boolean }): Draft {
+  const draft = { ...emptyDraft, cores: pc.emulates ? 1 : 2 }
+  return withKind(draft, pc.demoAvailable ? 'demo' : 'disk')
+}
+
 /** Sensible sizes for a kind of source. */
 export function withKind(draft: Draft, kind: SourceKind): Draft {
   return { ...draft, kind, memoryMebibytes: kind === 'demo' ? 512 : 2048 }

@@ -1,6 +1,7 @@
 /** Describes a new guest: where it comes from, its name, its size. Complaints appear once a field was asked for. */
 import { type FormEvent, useState } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
+import type { HostState } from '../../shared/models/host-state.ts'
 import { Button } from '../kit/button.tsx'
 import { Choice } from '../kit/choice.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
@@ -10,7 +11,7 @@ import { TextField } from '../kit/text-field.tsx'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { navigate } from '../state/route.ts'
 import { usePending } from '../state/ui-store.ts'
-import { type Draft, emptyDraft, type Problems, readDraft, withKind } from './draft.ts'
+import { type Draft, freshDraft, type Problems, readDraft, withKind } from './draft.ts'
 import { SourceFields, SourcePicker } from './source-fields.tsx'
 
 export interface DraftProps {
@@ -23,7 +24,8 @@ export function NewGuestPage() {
   const actions = useActions()
   const pending = usePending('create')
   const demoAvailable = useHost((state) => state.info.demoGuestAvailable)
-  const [draft, setDraft] = useState(() => withKind(emptyDraft, demoAvailable ? 'demo' : 'disk'))
+  const emulates = useHost(thisPcEmulates)
+  const [draft, setDraft] = useState(() => freshDraft({ emulates, demoAvailable }))
   const [asked, setAsked] = useState(false)
   const [error, setError] = useState<ErrorShape | null>(null)
   const read = readDraft(draft)
@@ -58,6 +60,11 @@ export function NewGuestPage() {
       </form>
     </Page>
   )
+}
+
+function thisPcEmulates({ docks }: HostState): boolean {
+  const here = docks.find((dock) => dock.presence.kind === 'here')
+  return here?.capabilities?.accelerator.kind === 'tcg'
 }
 
 /** After the complaints are shown: the person goes on typing where the first one is. */

@@ -29,7 +29,6 @@ import { resumeHere } from './ensure-running.ts'
 import type { FaultPoint } from './faults.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { Journal } from './journal.ts'
-import { MemoryWindow } from './memory-window.ts'
 import type { GuestOffer, StreamHeader } from './messages.ts'
 import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
@@ -68,7 +67,6 @@ export class Departure {
   readonly #to: DepartureTarget
   readonly #operation: RunningOperation
   readonly #meter: DepartureMeter
-  readonly #window = new MemoryWindow()
   /** Fires on cancel, on a lost link, and when the destination reports a failure. */
   readonly #stop = new AbortController()
   readonly #heartbeats: Heartbeats
@@ -273,8 +271,6 @@ export class Departure {
   #watchMemory(progress: Awaited<ReturnType<typeof queryMigration>>, channel: WindowedStream): void {
     const stats = channel.stats()
     this.#meter.memoryProgress(progress, stats)
-    const windowBytes = this.#window.next(performance.now(), stats)
-    if (windowBytes !== null) channel.setWindow(windowBytes)
     const quietMs = performance.now() - (stats.lastAckAtMs ?? this.#memoryStartedAtMs)
     if (quietMs > stallMs && stats.sentBytes > stats.ackedBytes) {
       this.#stop.abort(fail('migration.stalled', { ...this.#names(), seconds: Math.round(quietMs / 1000) }))

@@ -11,7 +11,11 @@ import {
   type MigrationRequest,
   migrationRecord,
 } from '../../../shared/models/migration.ts'
-import { type MigrationResult, operation as operationSchema } from '../../../shared/models/operation.ts'
+import {
+  type MigrationResult,
+  type Operation,
+  operation as operationSchema,
+} from '../../../shared/models/operation.ts'
 import type { From } from '../../docks/dock-net.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { hasEnded } from '../operations.ts'
@@ -23,6 +27,7 @@ import type { LinkRates } from './link-rates.ts'
 import { failedEvent, letGoEvent, streamHeader } from './messages.ts'
 import type { DockingParts } from './parts.ts'
 import { Settling } from './settling.ts'
+import { arrivingHeartbeatMs } from './tuning.ts'
 import { willItMove } from './will-it-move.ts'
 
 /** How often a running move is told to the other dock. */
@@ -38,6 +43,8 @@ export class Docking {
   readonly #rates: LinkRates
   readonly #heartbeats: Heartbeats
   readonly #departures = new Map<string, Departure>()
+  /** Moves that other docks drive and that are shown here, each with what ends the close watch on its dock. */
+  readonly #watched = new Map<string, () => void>()
   #closed = false
 
   constructor(parts: DockingParts, history: MigrationHistory, rates: LinkRates) {
@@ -45,13 +52,13 @@ export class Docking {
     this.#history = history
     this.#rates = rates
     const { calls } = parts
+    this.#heartbeats = new Heartbeats(calls.net)
     this.#arrivals = new Arrivals({
       ...parts,
       dockName: () => calls.net.name,
       tellFailed: (dockId, migrationId, error) =>
         calls.net.emit(dockId, 'docking.failed', { migrationId, error: error.toJSON() }),
     })
-    this.#heartbeats = new Heartbeats(calls.net)
     this.#settling = new Settling(parts, this.#arrivals, (id) => this.#departures.has(id))
     this.#serve()
     this.#listen()
@@ -277,7 +284,7 @@ export class Docking {
   }
 
   #listen(): void {
-    const { calls, operations, log } = this.#parts
+    const { calls, log } = this.#parts
     const { net } = calls
     net.onEvent('operation.changed', (from, data) => {
       const parsed = operationSchema.safeParse(data)
@@ -287,7 +294,7 @@ export class Docking {
         parsed.data.work.fromDockId === from.dockId &&
         parsed.data.work.toDockId === net.id
       ) {
-        operations.mirror(parsed.data)
+        this.#show(parsed.data, from.dockId)
       }
     })
     net.onEvent('migration.recorded', (from, data) => {
@@ -333,16 +340,27 @@ export class Docking {
     })
   }
 
+  /** Shows a move that another dock drives, and watches that dock closely meanwhile. */
+  #show(operation: Operation, driverId: string): void {
+    this.#parts.operations.mirror(operation)
+    const calm = this.#watched.get(operation.id)
+    if (hasEnded(operation)) {
+      this.#watched.delete(operation.id)
+      calm?.()
+    } else if (calm === undefined) {
+      this.#watched.set(operation.id, this.#heartbeats.hurry(driverId, arrivingHeartbeatMs))
+    }
+  }
+
   /** The dock that drives an operation is gone: what is shown of it here must not stay for ever. */
   #lostSight(operationId: string): void {
-    const { store, clock, operations } = this.#parts
+    const { store, clock } = this.#parts
     const known = store.state.operations.find((each) => each.id === operationId)
-    if (known === undefined) return
-    const dock = store.state.docks.find(
-      (each) => known.work.kind === 'migration' && each.id === known.work.fromDockId,
-    )
+    if (known?.work.kind !== 'migration') return
+    const { fromDockId } = known.work
+    const dock = store.state.docks.find((each) => each.id === fromDockId)
     const error = fail('dock.link_lost', { dock: dock?.name ?? 'the other PC' }).toJSON()
-    operations.mirror({ ...known, state: { kind: 'failed', endedAtMs: clock.nowMs(), error } })
+    this.#show({ ...known, state: { kind: 'failed', endedAtMs: clock.nowMs(), error } }, fromDockId)
   }
 
   /** A peer may cancel what moves to or from it, nothing else. */

@@ -1,30 +1,34 @@
-/** The pace at which docks are asked for signs of life: quick while any move to them is on, else calm. */
+/**
+ * The pace at which docks are asked for signs of life: that of the most anxious move to or from them, else calm.
+ */
 import type { PeerNet } from '../peer-calls.ts'
 import { movingHeartbeatMs, restingHeartbeatMs } from './tuning.ts'
 
 export class Heartbeats {
   readonly #net: PeerNet
-  readonly #moves = new Map<string, number>()
+  readonly #paces = new Map<string, { everyMs: number }[]>()
 
   constructor(net: PeerNet) {
     this.#net = net
   }
 
   /** @returns what ends the hurry of this one move; further calls do nothing */
-  hurry(dockId: string): () => void {
-    this.#moves.set(dockId, (this.#moves.get(dockId) ?? 0) + 1)
-    this.#net.setHeartbeat(dockId, movingHeartbeatMs)
-    let over = false
+  hurry(dockId: string, everyMs = movingHeartbeatMs): () => void {
+    const pace = { everyMs }
+    this.#set(dockId, [...(this.#paces.get(dockId) ?? []), pace])
     return () => {
-      if (over) return
-      over = true
-      const left = (this.#moves.get(dockId) ?? 1) - 1
-      if (left > 0) {
-        this.#moves.set(dockId, left)
-        return
-      }
-      this.#moves.delete(dockId)
-      this.#net.setHeartbeat(dockId, restingHeartbeatMs)
+      const paces = this.#paces.get(dockId) ?? []
+      if (!paces.includes(pace)) return
+      this.#set(
+        dockId,
+        paces.filter((each) => each !== pace),
+      )
     }
+  }
+
+  #set(dockId: string, paces: { everyMs: number }[]): void {
+    if (paces.length === 0) this.#paces.delete(dockId)
+    else this.#paces.set(dockId, paces)
+    this.#net.setHeartbeat(dockId, Math.min(restingHeartbeatMs, ...paces.map((pace) => pace.everyMs)))
   }
 }
