@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { connectToHost } from '../../electron/ipc/connect.ts'
+import { choosePaths } from '../../electron/platform/paths.ts'
 import { extractAsar } from './asar.ts'
 import { makePlaceholder, readFuses } from './placeholder.ts'
 
@@ -104,6 +105,8 @@ async function askHost(
   } finally {
     if (child.exitCode === null) child.kill('SIGKILL')
     await exited
+    // Where the sockets are when the folder's path is long.
+    rmSync(choosePaths(env).runtime, { recursive: true, force: true })
   }
 }
 
