@@ -1,7 +1,9 @@
 /** Why a guest cannot move now: a sentence and a way out for every blocker, and a button to look again. */
+
 import { Popover } from '@base-ui/react/popover'
 import { X } from 'lucide-react'
 import type { RefObject } from 'react'
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import { Button } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
 import { moveKey } from '../state/actions.ts'
@@ -33,15 +35,7 @@ export function BlockedPanel({ blocked, guestName, dockName, anchor }: BlockedPa
             <Popover.Close className="icon-btn panel__close" aria-label="Close">
               <X size={16} aria-hidden />
             </Popover.Close>
-            <ul className="panel__list">
-              {blocked.errors.map((error) => (
-                <li key={`${error.code}${error.message}`}>
-                  <p className="panel__says">{error.message}</p>
-                  <p className="panel__fix">{error.fix}</p>
-                  <ErrorDetail detail={error.detail} />
-                </li>
-              ))}
-            </ul>
+            <BlockerList errors={blocked.errors} />
             <Button small disabled={pending} onClick={() => void actions.move(blocked.request)}>
               Try again
             </Button>
@@ -49,6 +43,20 @@ export function BlockedPanel({ blocked, guestName, dockName, anchor }: BlockedPa
         </Popover.Positioner>
       </Popover.Portal>
     </Popover.Root>
+  )
+}
+
+function BlockerList({ errors }: { errors: readonly ErrorShape[] }) {
+  return (
+    <ul className="panel__list">
+      {errors.map((error) => (
+        <li key={`${error.code}${error.message}`}>
+          <p className="panel__says">{error.message}</p>
+          <p className="panel__fix">{error.fix}</p>
+          <ErrorDetail detail={error.detail} />
+        </li>
+      ))}
+    </ul>
   )
 }
 
@@ -61,15 +69,7 @@ export function BlockedNote({ guestId }: { guestId: string }) {
     <div className="notice notice--error" role="alert">
       <div className="notice__body">
         <p className="panel__title">It cannot move yet</p>
-        <ul className="panel__list">
-          {blocked.errors.map((error) => (
-            <li key={`${error.code}${error.message}`}>
-              <p className="panel__says">{error.message}</p>
-              <p className="panel__fix">{error.fix}</p>
-              <ErrorDetail detail={error.detail} />
-            </li>
-          ))}
-        </ul>
+        <BlockerList errors={blocked.errors} />
         <Button small onClick={() => void actions.move(blocked.request)}>
           Try again
         </Button>

@@ -45,7 +45,7 @@ export const demoGuest: NewGuest = {
   network: 'user',
 }
 
-/** Where a form starts. An emulated guest gets one core: more of them make it slower than they help. */
+/** Where a form starts. An emulated guest gets one core: each further one can keep a whole core of this PC busy. */
 export function freshDraft(pc: { emulates: boolean; demoAvailable: boolean }): Draft {
   const draft = { ...emptyDraft, cores: pc.emulates ? 1 : 2 }
   return withKind(draft, pc.demoAvailable ? 'demo' : 'disk')

@@ -3,7 +3,7 @@
 /**
  * Bytes of memory stream on the way between the two hosts. What is in flight when the guest stops must still
  * arrive before it runs again, and QEMU takes what it could hand over for what has arrived: a large window makes it
- * believe in a faster link and stop the guest too early. 256 KiB fill a gigabit link up to 2 ms of round trip.
+ * believe in a faster link and stop the guest too early. 1 MiB fills a gigabit link up to 8 ms of round trip.
  */
 export const memoryWindowBytes = 1024 * 1024
 
