@@ -3,8 +3,8 @@
  * face itself run in the stand-in. One at a time: each starts docks, guests and a browser.
  */
 import { defineConfig, type PlaywrightTestProject } from '@playwright/test'
-import { findElectron } from './e2e/face.ts'
 import type { FaceOption } from './e2e/fixtures.ts'
+import { findElectron } from './scripts/lib/electron-binary.ts'
 
 const flows = '**/flows/*.spec.ts'
 

@@ -4,11 +4,11 @@
  * is. Promises that `close` ends the host too and leaves nothing running; guests are the caller's.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium, _electron as electron, type Page } from '@playwright/test'
 import { z } from 'zod'
+import { findElectron } from '../scripts/lib/electron-binary.ts'
 import { chromiumOptions } from './chromium-options.ts'
 import { endProcess, openStandIn } from './stand-in-client.ts'
 
@@ -40,17 +40,6 @@ export function openFace(options: FaceOptions): Promise<Face> {
     case 'electron':
       return openInElectron(options.env)
   }
-}
-
-/** Electron's binary, or null where it was not installed. */
-export function findElectron(): string | null {
-  const folder = join(root, 'node_modules/electron')
-  const pathFile = join(folder, 'path.txt')
-  const name = existsSync(pathFile) ? readFileSync(pathFile, 'utf8').trim() : 'electron'
-  const binary = process.env.ELECTRON_OVERRIDE_DIST_PATH
-    ? join(process.env.ELECTRON_OVERRIDE_DIST_PATH, name)
-    : join(folder, 'dist', name)
-  return existsSync(binary) ? binary : null
 }
 
 async function openInBrowser(env: NodeJS.ProcessEnv): Promise<Face> {

@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { findElectron } from '../e2e/face.ts'
+import { findElectron } from './lib/electron-binary.ts'
 
 const root = join(import.meta.dirname, '..')
 const args = process.argv.slice(2)

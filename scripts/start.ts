@@ -4,7 +4,6 @@
  * on in every case.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runAgent } from '../electron/agent.ts'
 import { hasDisplay, openWindow } from '../electron/browser/open-window.ts'
@@ -12,17 +11,9 @@ import { findHost } from '../electron/ipc/connect.ts'
 import type { HostFile } from '../electron/ipc/host-file.ts'
 import { resolvePaths } from '../electron/platform/paths.ts'
 import { isCode, toWdockError } from '../shared/errors/index.ts'
+import { findElectron } from './lib/electron-binary.ts'
 
 const root = join(import.meta.dirname, '..')
-
-/** Electron's binary as its npm package would find it; null where it was never fetched. */
-function findElectron(): string | null {
-  const folder = join(root, 'node_modules', 'electron')
-  const pathFile = join(folder, 'path.txt')
-  const name = existsSync(pathFile) ? readFileSync(pathFile, 'utf8').trim() : 'electron'
-  const program = join(process.env.ELECTRON_OVERRIDE_DIST_PATH || join(folder, 'dist'), name)
-  return existsSync(program) ? program : null
-}
 
 function runElectron(program: string): Promise<number> {
   const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
