@@ -7,17 +7,15 @@ import { fail } from '../../shared/errors/index.ts'
 export const flowKind = { data: 0, credit: 1, end: 2, ping: 3, pong: 4 } as const
 
 export const maxDataBytes = 256 * 1024
-const headerBytes = 4
+export const headerBytes = 4
 const numberBytes = 4
 
 export type NumberKind = typeof flowKind.credit | typeof flowKind.ping | typeof flowKind.pong
 
-/** The header of a DATA frame, to be followed by the payload. */
-export function dataHeader(sizeBytes: number): Buffer {
-  const header = Buffer.allocUnsafe(headerBytes)
-  header[0] = flowKind.data
-  header.writeUIntBE(sizeBytes, 1, 3)
-  return header
+/** Writes the header of a DATA frame in front of a payload of `sizeBytes`. */
+export function writeDataHeader(frame: Buffer, sizeBytes: number): void {
+  frame[0] = flowKind.data
+  frame.writeUIntBE(sizeBytes, 1, 3)
 }
 
 export function numberFrame(kind: NumberKind, value: number): Buffer {

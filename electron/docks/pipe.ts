@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { fail } from '../../shared/errors/index.ts'
+import { Stager } from './stager.ts'
 
 export interface PipedBytes {
   aToB: number
@@ -75,16 +76,17 @@ interface Joint {
 function join(from: Side, to: Side, { settle, update, onClose }: Joint): void {
   const source = from.stream
   const target = to.stream
-  const gather = gatherer(target)
+  const stager = new Stager(target)
   source.on('data', (chunk: Buffer) => {
     from.readBytes += chunk.length
     if (!target.writable) return
-    gather()
-    if (!target.write(chunk)) source.pause()
+    stager.put(chunk)
+    if (target.writableNeedDrain) source.pause()
   })
   target.on('drain', () => source.resume())
   const onEnd = (): void => {
     from.readEnded = true
+    stager.flush()
     target.end()
     update()
   }
@@ -99,21 +101,8 @@ function join(from: Side, to: Side, { settle, update, onClose }: Joint): void {
   if (source.destroyed) onClose(from, to)
 }
 
-/** A TLS read comes in records of 16 KiB: what one turn of the event loop brings leaves in one system call. */
-function gatherer(target: Duplex): () => void {
-  let gathering = false
-  return () => {
-    if (gathering) return
-    gathering = true
-    target.cork()
-    setImmediate(() => {
-      gathering = false
-      target.uncork()
-    })
-  }
-}
-
-function closeSoon(stream: Duplex): void {
+/** Lets what was written get out, then closes. */
+export function closeSoon(stream: Duplex): void {
   if (stream.destroyed) return
   stream.resume()
   const timer = setTimeout(() => stream.destroy(), lingerMs)

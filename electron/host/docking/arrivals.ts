@@ -10,7 +10,8 @@ import { receiveLayer } from '../../disk/layer-transfer.ts'
 import type { LayerStore } from '../../disk/layers.ts'
 import { endExport, exportForMirror } from '../../disk/mirror.ts'
 import type { From } from '../../docks/dock-net.ts'
-import { windowed } from '../../docks/flow.ts'
+import { type Joint, plainJoint } from '../../docks/joint.ts'
+import { WindowedJoint } from '../../docks/windowed-joint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import {
@@ -181,11 +182,12 @@ export class Arrivals {
       }
       case 'disk': {
         const { nbd } = arrival.requireProcess().sockets
-        return (stream) => this.#join(arrival, nbd, stream)
+        return (stream) => this.#join(arrival, nbd, plainJoint(stream))
       }
       case 'memory': {
         const { incoming } = arrival.requireProcess().sockets
-        return (stream) => this.#join(arrival, incoming, windowed(stream, { windowBytes: memoryWindowBytes }))
+        return (stream) =>
+          this.#join(arrival, incoming, new WindowedJoint(stream, { windowBytes: memoryWindowBytes }))
       }
     }
   }
@@ -349,18 +351,17 @@ export class Arrivals {
     })
   }
 
-  #join(arrival: Arrival, socketPath: string, channel: Duplex): void {
+  #join(arrival: Arrival, socketPath: string, joint: Joint): void {
     const { migrationId } = arrival
-    relayToQemu(socketPath, channel, (error) => {
-      if (error) this.#options.log.info('a relay ended', { migrationId, error })
-    }).then(
+    joint.ended.catch((error: unknown) => this.#options.log.info('a relay ended', { migrationId, error }))
+    relayToQemu(socketPath, joint).then(
       (relay) => {
         if (arrival.signal.aborted) void relay.close()
         else arrival.cleanup.add('close a relay', () => relay.close())
       },
       (error: unknown) => {
         this.#options.log.warn('QEMU did not take a channel', { migrationId, error })
-        channel.destroy()
+        joint.destroy()
       },
     )
   }

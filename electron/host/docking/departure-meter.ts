@@ -3,7 +3,7 @@
  * done never shrink. Relies on QEMU's own counters for memory and disk.
  */
 import type { MigrationPhase, MigrationResult, Operation } from '../../../shared/models/operation.ts'
-import type { FlowStats } from '../../docks/flow.ts'
+import type { FlowStats } from '../../docks/windowed-joint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { MigrationProgress } from '../../qemu/migration.ts'
 import type { RunningOperation } from '../operations.ts'

@@ -8,7 +8,8 @@ import type { Duplex } from 'node:stream'
 import { fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import type { MigrationPhase, MigrationResult } from '../../../shared/models/operation.ts'
 import { type MirrorJob, startMirror } from '../../disk/mirror.ts'
-import { type WindowedStream, windowed } from '../../docks/flow.ts'
+import { plainJoint } from '../../docks/joint.ts'
+import { WindowedJoint } from '../../docks/windowed-joint.ts'
 import {
   continueFromPreSwitchover,
   queryMigration,
@@ -204,7 +205,7 @@ export class Departure {
       this.#phase('mirroring-disk')
       const channel = await this.#openStream('disk', { kind: 'disk', migrationId, nodeName })
       const socketPath = `${process.sockets.mirror}.${nodeName}`
-      const relay = await relayFromQemu(socketPath, channel, () => undefined)
+      const relay = await relayFromQemu(socketPath, plainJoint(channel))
       undo.add('close a disk channel', () => relay.close())
       const job = await startMirror(process.qmp, {
         nodeName,
@@ -226,13 +227,13 @@ export class Departure {
   }
 
   /** Pre-copy, until QEMU has stopped the guest for the switchover. */
-  async #copyMemory(process: QemuProcess, wasRunning: boolean): Promise<WindowedStream> {
+  async #copyMemory(process: QemuProcess, wasRunning: boolean): Promise<WindowedJoint> {
     const { undo, id: migrationId } = this.#operation
     const { qmp, sockets } = process
     this.#phase('copying-memory')
     const stream = await this.#openStream('memory', { kind: 'memory', migrationId })
-    const channel = windowed(stream, { windowBytes: memoryWindowBytes, dock: this.#to.name })
-    const relay = await relayFromQemu(sockets.outgoing, channel, () => undefined)
+    const joint = new WindowedJoint(stream, { windowBytes: memoryWindowBytes, dock: this.#to.name })
+    const relay = await relayFromQemu(sockets.outgoing, joint)
     undo.add('close the memory channel', () => relay.close())
     await setCapabilities(qmp)
     await setParameters(qmp, { maxBandwidthBytesPerSecond: 0, downtimeLimitMs })
@@ -249,13 +250,13 @@ export class Departure {
     })
     stopped.catch(() => undefined)
     try {
-      await this.#until(stopped, async () => this.#watchMemory(await queryMigration(qmp), channel))
+      await this.#until(stopped, async () => this.#watchMemory(await queryMigration(qmp), joint))
     } finally {
       stopListening()
     }
     this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
     await this.#at('guest-stopped')
-    return channel
+    return joint
   }
 
   /** First of all that is undone, because the guest may stand still. */
@@ -268,8 +269,8 @@ export class Departure {
     }
   }
 
-  #watchMemory(progress: Awaited<ReturnType<typeof queryMigration>>, channel: WindowedStream): void {
-    const stats = channel.stats()
+  #watchMemory(progress: Awaited<ReturnType<typeof queryMigration>>, joint: WindowedJoint): void {
+    const stats = joint.stats()
     this.#meter.memoryProgress(progress, stats)
     const quietMs = performance.now() - (stats.lastAckAtMs ?? this.#memoryStartedAtMs)
     if (quietMs > stallMs && stats.sentBytes > stats.ackedBytes) {
@@ -297,7 +298,7 @@ export class Departure {
   }
 
   /** The point of no return. */
-  async #giveAway(journal: Journal, memory: WindowedStream, wasRunning: boolean): Promise<DepartureEnd> {
+  async #giveAway(journal: Journal, memory: WindowedJoint, wasRunning: boolean): Promise<DepartureEnd> {
     const { calls, clock, faults } = this.#parts
     const { dockId } = this.#to
     this.#stop.signal.throwIfAborted()

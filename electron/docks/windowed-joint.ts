@@ -1,0 +1,263 @@
+/**
+ * A joint whose sender never runs ahead of the far *consumer* by more than a window: what waits in buffers between
+ * two docks is bounded, so that a cancel takes effect at once and a rate is what really arrives. Promises that
+ * bytes come out as they went in, that END is told apart from a lost channel, and that `ackedBytes` have been
+ * handed to the far consumer. Relies on joints at both ends of the channel (PROTOCOL.md, "Windowed streams").
+ *
+ * This is the hot path of a migration: each byte is read once into a buffer that has room for the frame's header,
+ * encrypted from there, and on the other side copied once into large writes. No buffer is made anew.
+ */
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { fail, toWdockError } from '../../shared/errors/index.ts'
+import {
+  endFrame,
+  FlowParser,
+  flowKind,
+  headerBytes,
+  maxDataBytes,
+  type NumberKind,
+  numberFrame,
+  writeDataHeader,
+} from './flow-frames.ts'
+import type { Joint } from './joint.ts'
+import { readIntoOwnBuffers } from './own-buffers.ts'
+import { closeSoon } from './pipe.ts'
+import { Stager } from './stager.ts'
+
+export interface FlowOptions {
+  /** How far this side may run ahead of the far consumer. */
+  windowBytes: number
+  /** For sentences to people. */
+  dock?: string
+}
+
+export interface FlowStats {
+  /** DATA bytes handed to the channel. */
+  sentBytes: number
+  /** Of these, what the far consumer has taken. */
+  ackedBytes: number
+  /** DATA bytes that have arrived here, taken or not. */
+  receivedBytes: number
+  /** When the last credit came, on the clock of `performance.now()`; null before the first. */
+  lastAckAtMs: number | null
+  /** Round trip of the channel, its queues included; null until measured. */
+  rttMs: number | null
+}
+
+const pingEveryMs = 250
+/** Credit is given in steps, and at the latest after a moment: a frame for each small write costs both sides. */
+const creditStepBytes = 128 * 1024
+const creditWithinMs = 2
+/** A question is not answered while this much waits to be sent: the far end asks without reading. */
+const queueBytes = 256 * 1024
+/** Arrived and not taken beyond this, the channel is paused: a far end that ignores its window costs no memory. */
+const untakenLimitBytes = 64 * 1024 * 1024
+
+export class WindowedJoint implements Joint {
+  readonly ended: Promise<void>
+  readonly #settle: { resolve: () => void; reject: (error: unknown) => void }
+  readonly #channel: Duplex
+  readonly #dock: string
+  readonly #windowBytes: number
+  /** What is read at once: several reads fill the window, so that it is never waited for as a whole. */
+  readonly #readBytes: number
+  readonly #free: Buffer[] = []
+  #reading: Buffer | null = null
+  #held = false
+  #local: Socket | null = null
+  #stager: Stager | null = null
+  #over = false
+  #endSent = false
+  #endArrived = false
+  #stats: FlowStats = { sentBytes: 0, ackedBytes: 0, receivedBytes: 0, lastAckAtMs: null, rttMs: null }
+  #takenBytes = 0
+  #creditedBytes = 0
+  #creditDue: NodeJS.Timeout | null = null
+  #ping = { number: 0, sentAtMs: Number.NEGATIVE_INFINITY }
+
+  constructor(channel: Duplex, options: FlowOptions) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.ended = promise
+    this.ended.catch(() => undefined)
+    this.#settle = { resolve, reject }
+    this.#channel = channel
+    this.#dock = options.dock ?? 'The other dock'
+    this.#windowBytes = Math.max(1, options.windowBytes)
+    this.#readBytes = Math.min(maxDataBytes, Math.ceil(this.#windowBytes / 4))
+    channel.on('error', (error: Error) => this.#onChannelEnd(error.message))
+    channel.on('close', () => this.#onChannelEnd('closed'))
+    if (channel.destroyed) this.#onChannelEnd('closed')
+  }
+
+  join(socket: Socket): void {
+    if (this.#over) {
+      socket.destroy()
+      return
+    }
+    const local = readIntoOwnBuffers(socket, {
+      buffer: () => this.#nextBuffer(),
+      callback: (sizeBytes) => this.#onRead(sizeBytes),
+    })
+    this.#local = local
+    this.#stager = new Stager(local, (sizeBytes) => this.#onTaken(sizeBytes))
+    local.on('end', () => this.#onLocalEnd())
+    local.on('error', (error: Error) => this.#fail(error))
+    local.on('close', () => this.#onLocalClose())
+    const parser = new FlowParser({
+      data: (piece) => this.#onPiece(piece),
+      number: (kind, value) => this.#onNumber(kind, value),
+      end: () => this.#onEnd(),
+    })
+    this.#channel.on('data', (chunk: Buffer) => this.#onChunk(parser, chunk))
+    this.#channel.on('end', () => this.#onChannelEnd('ended without END'))
+    local.resume()
+  }
+
+  stats(): FlowStats {
+    return { ...this.#stats }
+  }
+
+  bytes(): number {
+    return this.#local === null ? 0 : this.#local.bytesRead + this.#local.bytesWritten
+  }
+
+  destroy(): void {
+    this.#fail(fail('dock.link_lost', { dock: this.#dock }, { detail: 'cut here' }))
+  }
+
+  /** Room for a header before each read. */
+  #nextBuffer(): Buffer {
+    this.#reading = this.#free.pop() ?? Buffer.allocUnsafeSlow(headerBytes + this.#readBytes)
+    return this.#reading.subarray(headerBytes)
+  }
+
+  /** @returns false to stop reading */
+  #onRead(sizeBytes: number): boolean {
+    const buffer = this.#reading
+    if (buffer === null || !this.#channel.writable) return false
+    writeDataHeader(buffer, sizeBytes)
+    this.#stats.sentBytes += sizeBytes
+    this.#channel.write(buffer.subarray(0, headerBytes + sizeBytes), (error) => {
+      if (!error) this.#free.push(buffer)
+    })
+    this.#measure()
+    this.#held = !this.#mayRead()
+    return !this.#held
+  }
+
+  #mayRead(): boolean {
+    return this.#stats.sentBytes - this.#stats.ackedBytes + this.#readBytes <= this.#windowBytes
+  }
+
+  #measure(): void {
+    const nowMs = performance.now()
+    if (nowMs - this.#ping.sentAtMs < pingEveryMs) return
+    this.#ping = { number: (this.#ping.number + 1) >>> 0, sentAtMs: nowMs }
+    this.#put(numberFrame(flowKind.ping, this.#ping.number))
+  }
+
+  #put(frame: Buffer): void {
+    if (this.#channel.writable) this.#channel.write(frame)
+  }
+
+  #onLocalEnd(): void {
+    this.#endSent = true
+    this.#put(endFrame())
+    this.#endWhenDone()
+  }
+
+  /** Nothing can be handed over any more: what still arrives is let go. */
+  #onLocalClose(): void {
+    if (this.#over) return
+    if (this.#endSent && this.#endArrived) this.#endWhenDone()
+    else this.#fail(fail('dock.link_lost', { dock: 'The other side' }, { detail: 'closed without an end' }))
+  }
+
+  #onChunk(parser: FlowParser, chunk: Buffer): void {
+    if (this.#over) return
+    try {
+      parser.push(chunk)
+    } catch (error) {
+      this.#fail(toWdockError(error))
+      return
+    }
+    if (this.#stats.receivedBytes - this.#takenBytes > untakenLimitBytes) this.#channel.pause()
+  }
+
+  #onPiece(piece: Buffer): void {
+    this.#stats.receivedBytes += piece.length
+    this.#stager?.put(piece)
+  }
+
+  #onTaken(sizeBytes: number): void {
+    this.#takenBytes += sizeBytes
+    if (this.#takenBytes - this.#creditedBytes >= creditStepBytes) this.#credit()
+    else this.#creditDue ??= setTimeout(() => this.#credit(), creditWithinMs)
+    if (this.#channel.isPaused() && this.#stats.receivedBytes - this.#takenBytes < untakenLimitBytes / 2) {
+      this.#channel.resume()
+    }
+    this.#endWhenDone()
+  }
+
+  #credit(): void {
+    if (this.#creditDue !== null) clearTimeout(this.#creditDue)
+    this.#creditDue = null
+    if (this.#over || this.#takenBytes === this.#creditedBytes) return
+    this.#put(numberFrame(flowKind.credit, this.#takenBytes - this.#creditedBytes))
+    this.#creditedBytes = this.#takenBytes
+  }
+
+  #onNumber(kind: NumberKind, value: number): void {
+    const stats = this.#stats
+    if (kind === flowKind.credit) {
+      if (value > stats.sentBytes - stats.ackedBytes) {
+        throw fail('dock.bad_message', {}, { detail: 'credit for more than was sent' })
+      }
+      stats.ackedBytes += value
+      stats.lastAckAtMs = performance.now()
+      if (this.#held && this.#mayRead()) {
+        this.#held = false
+        this.#local?.resume()
+      }
+      this.#endWhenDone()
+    } else if (kind === flowKind.ping) {
+      if (this.#channel.writableLength < queueBytes) this.#put(numberFrame(flowKind.pong, value))
+    } else if (value === this.#ping.number) {
+      stats.rttMs = performance.now() - this.#ping.sentAtMs
+    }
+  }
+
+  #onEnd(): void {
+    this.#endArrived = true
+    this.#stager?.flush()
+    this.#local?.end()
+    this.#endWhenDone()
+  }
+
+  #endWhenDone(): void {
+    const { sentBytes, ackedBytes, receivedBytes } = this.#stats
+    const allTaken = this.#takenBytes === receivedBytes && ackedBytes === sentBytes
+    if (this.#over || !this.#endSent || !this.#endArrived) return
+    if (this.#takenBytes === receivedBytes) this.#credit()
+    if (!allTaken) return
+    this.#over = true
+    this.#channel.end()
+    closeSoon(this.#channel)
+    if (this.#local !== null) closeSoon(this.#local)
+    this.#settle.resolve()
+  }
+
+  #onChannelEnd(detail: string): void {
+    if (this.#endArrived && detail === 'ended without END') return
+    this.#fail(fail('dock.link_lost', { dock: this.#dock }, { detail }))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#local?.destroy()
+    this.#channel.destroy()
+    this.#settle.reject(error)
+  }
+}
