@@ -7,8 +7,8 @@ import type { Writable } from 'node:stream'
 import { collectYoungGarbage } from '../platform/young-garbage.ts'
 
 const stageBytes = 256 * 1024
-/** Below the 64 MiB of thrown-away pieces at which V8 marks the whole heap. */
-const collectEveryBytes = 32 * 1024 * 1024
+/** Below what makes V8 mark the whole heap: about the size of a small heap, 16 MiB. */
+const collectEveryBytes = 4 * 1024 * 1024
 
 export class Stager {
   readonly #target: Writable

@@ -1,6 +1,6 @@
 /**
- * Collects what has just been thrown away. Node's TLS makes a buffer for every 16 KiB that arrive, and V8 answers
- * 64 MiB of such buffers with marking the whole heap, on all cores, while a guest moves. Collecting the young
+ * Collects what has just been thrown away. Node's TLS makes a buffer for every 16 KiB that arrive, and V8 answers a
+ * few tens of MiB of them with marking the whole heap, on all cores, while a guest moves. Collecting the young
  * generation alone, before it comes to that, takes under a millisecond. Does nothing where V8 offers no such call.
  */
 import { setFlagsFromString } from 'node:v8'
