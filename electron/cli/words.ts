@@ -1,36 +1,38 @@
-/** States in the words of people, as the command line says them. */
+/** What the command line says of states, in the words that all faces share. */
 import { assertNever } from '../../shared/assert-never.ts'
 import type { ErrorShape } from '../../shared/errors/index.ts'
-import { formatBytes, formatDuration, formatRate, formatTimeRange } from '../../shared/format.ts'
+import { formatBytes, formatDuration } from '../../shared/format.ts'
 import type { Dock, PairingState } from '../../shared/models/dock.ts'
 import type { GuestState } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
 import type { MigrationRecord } from '../../shared/models/migration.ts'
-import type { MigrationPhase, MigrationResult, Operation } from '../../shared/models/operation.ts'
+import type { MigrationResult, Operation } from '../../shared/models/operation.ts'
+import {
+  amountWords,
+  guestStateWord,
+  outcomeWord,
+  paceWords,
+  phaseWord,
+  tookWords,
+} from '../../shared/words.ts'
 import { printable } from './table.ts'
 
 export function dockNameOf(state: HostState, id: string): string {
   return printable(state.docks.find((dock) => dock.id === id)?.name ?? id.slice(0, 8))
 }
 
+/** The word for a state, with what belongs to it: the other dock, the error. */
 export function guestStateWords(guest: GuestState, state: HostState): string {
+  const word = guestStateWord(guest)
   switch (guest.kind) {
-    case 'shutting-down':
-      return 'shutting down'
     case 'arriving':
-      return `arriving from ${dockNameOf(state, guest.fromDockId)}`
+      return `${word} from ${dockNameOf(state, guest.fromDockId)}`
     case 'unsettled':
-      return `unsettled with ${dockNameOf(state, guest.otherDockId)}`
+      return `${word} with ${dockNameOf(state, guest.otherDockId)}`
     case 'failed':
-      return `failed: ${guest.error.message}`
-    case 'stopped':
-    case 'starting':
-    case 'running':
-    case 'paused':
-    case 'preparing':
-      return guest.kind
+      return `${word}: ${guest.error.message}`
     default:
-      return assertNever(guest)
+      return word
   }
 }
 
@@ -74,26 +76,14 @@ export function groupedCode(code: string): string {
   return `${code.slice(0, 3)} ${code.slice(3)}`
 }
 
-const phases: Record<MigrationPhase, string> = {
-  checking: 'checking',
-  preparing: 'preparing',
-  'copying-layers': 'copying disk layers',
-  'mirroring-disk': 'mirroring the disk',
-  'copying-memory': 'copying memory',
-  'switching-over': 'switching over',
-  finishing: 'finishing',
-}
-
 /** One line about a running operation: `copying memory · 61 MB of 105 MB · 11 MB/s · about 4 s left`. */
 export function progressWords(operation: Operation): string {
   const { progress, work, state } = operation
-  const phase = work.kind === 'migration' ? phases[work.phase] : 'creating'
+  const phase = work.kind === 'migration' ? phaseWord(work.phase) : 'creating'
   const parts = [state.kind === 'cancelling' ? 'cancelling' : phase]
-  const done = formatBytes(progress.doneBytes)
-  if (progress.totalBytes !== null) parts.push(`${done} of ${formatBytes(progress.totalBytes)}`)
-  else if (progress.doneBytes > 0) parts.push(done)
-  if (progress.rateBytesPerS > 0) parts.push(formatRate(progress.rateBytesPerS))
-  if (progress.timeLeft) parts.push(`${formatTimeRange(progress.timeLeft)} left`)
+  if (progress.totalBytes !== null || progress.doneBytes > 0) parts.push(amountWords(progress))
+  const pace = paceWords(progress)
+  if (pace !== '') parts.push(pace)
   if (work.kind === 'migration' && work.throttlePercent > 0) {
     parts.push(`guest slowed by ${work.throttlePercent} %`)
   }
@@ -102,22 +92,12 @@ export function progressWords(operation: Operation): string {
 
 /** `3.2 s, freeze of 0.06 s, 105 MB over the link`. */
 export function resultWords(result: MigrationResult): string {
-  const freeze = formatDuration(result.downtimeMs)
-  return `${formatDuration(result.totalMs)}, freeze of ${freeze}, ${formatBytes(result.wireBytes)} over the link`
+  return `${tookWords(result)}, ${formatBytes(result.wireBytes)} over the link`
 }
 
-export function outcomeWords(record: MigrationRecord): string {
-  const { outcome } = record
-  switch (outcome.kind) {
-    case 'done':
-      return 'moved'
-    case 'cancelled':
-      return 'cancelled'
-    case 'failed':
-      return `failed: ${outcome.error.message}`
-    default:
-      return assertNever(outcome)
-  }
+export function outcomeWords({ outcome }: MigrationRecord): string {
+  const word = outcomeWord(outcome)
+  return outcome.kind === 'failed' ? `${word}: ${outcome.error.message}` : word
 }
 
 /** A failure and what to do about it, on lines of their own. */

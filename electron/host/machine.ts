@@ -7,22 +7,36 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
 import type { Accelerator, DockCapabilities } from '../../shared/models/dock.ts'
+import type { GuestDefinition } from '../../shared/models/guest-definition.ts'
 import { freeBytes } from '../disk/image.ts'
 import type { Log } from '../platform/log.ts'
 import { type AcceleratorInfo, probeAccelerator } from '../qemu/accelerator.ts'
 import { minimumQemu, probeQemu, type QemuInfo } from '../qemu/capabilities.ts'
-import { availableCpuModels, pickCpuModel, tcgCpuModel } from '../qemu/cpu-features.ts'
+import { pickCpuModel, probeKvmCpu, tcgCpuModel } from '../qemu/cpu-features.ts'
+import { type CpuLack, type CpuOffer, lacksOf, wholeModels } from '../qemu/cpu-offer.ts'
 
 export interface MachineOptions {
   cacheDir: string
   dataDir: string
   appVersion: string
   log: Log
+  /** What the docks can do to which a guest could move now. */
+  otherDocks: () => readonly DockCapabilities[]
 }
 
-type Probe =
-  | { kind: 'usable'; qemu: QemuInfo; accelerator: AcceleratorInfo; cpuModels: string[] }
-  | { kind: 'unusable'; error: WdockError }
+interface UsableMachine {
+  qemu: QemuInfo
+  accelerator: AcceleratorInfo
+  /** What `accelerator` offers. */
+  cpu: CpuOffer
+}
+
+type Probe = ({ kind: 'usable' } & UsableMachine) | { kind: 'unusable'; error: WdockError }
+
+/** What one accelerator of this PC lacks of a guest's processor. */
+export interface AcceleratorLack extends CpuLack {
+  accelerator: Accelerator['kind']
+}
 
 /** Memory left to this PC's own programs when a guest is started. */
 const reservedBytes = 256 * 1024 ** 2
@@ -37,17 +51,32 @@ export class Machine {
 
   /** The usable QEMU of this PC. A failed probe is tried again, so that installing QEMU needs no restart.
    * @throws qemu.missing, qemu.too_old */
-  async require(): Promise<{ qemu: QemuInfo; accelerator: AcceleratorInfo; cpuModels: string[] }> {
+  async require(): Promise<UsableMachine> {
     const probe = await this.#probed()
     if (probe.kind === 'usable') return probe
     this.#probe = null
     throw probe.error
   }
 
-  /** The CPU model for a new guest: the newest that can run here and move. */
+  /** The CPU model for a guest that boots for the first time: the newest with which it can run here and move. */
   async defaultCpuModel(): Promise<string> {
-    const { accelerator, cpuModels } = await this.require()
-    return accelerator.kind === 'tcg' ? tcgCpuModel : pickCpuModel(cpuModels)
+    const { accelerator, cpu } = await this.require()
+    if (accelerator.kind === 'tcg') return tcgCpuModel
+    return pickCpuModel(wholeModels(cpu), this.#modelsElsewhere(accelerator.kind))
+  }
+
+  /** The CPU model for a guest that boots again: its own, unless this PC or a dock in sight lacks something of it. */
+  async cpuModelForBoot({
+    accelerator,
+    cpuModel,
+  }: Pick<GuestDefinition, 'accelerator' | 'cpuModel'>): Promise<string> {
+    const here = await this.require()
+    const [name = cpuModel] = cpuModel.split(',')
+    const isOffered =
+      accelerator === here.accelerator.kind &&
+      lacksOf(here.cpu, cpuModel).length === 0 &&
+      this.#modelsElsewhere(accelerator).every((models) => models.includes(name))
+    return isOffered ? cpuModel : await this.defaultCpuModel()
   }
 
   /**
@@ -59,11 +88,16 @@ export class Machine {
     return qemu.machineTypes.findLast(isSupported) ?? qemu.latestMachine
   }
 
-  /** What of a CPU model (with its flags) this PC cannot offer; empty when it can. */
-  async missingCpuFeatures(model: string): Promise<string[]> {
-    const { cpuModels } = await this.require()
-    const [name = model] = model.split(',')
-    return cpuModels.includes(name) ? [] : [`the CPU model ${name}`]
+  /** What each accelerator of this PC lacks of a CPU model with its flags; empty when they lack nothing. */
+  async missingCpuFeatures(model: string): Promise<AcceleratorLack[]> {
+    const { qemu, accelerator, cpu } = await this.require()
+    const offers = new Map([
+      ['tcg', qemu.emulatedCpu],
+      [accelerator.kind, cpu],
+    ] as const)
+    return [...offers].flatMap(([kind, offer]) =>
+      lacksOf(offer, model).map((lack) => ({ ...lack, accelerator: kind })),
+    )
   }
 
   /** @throws guest.too_big when starting a guest of this size would starve this PC */
@@ -87,12 +121,20 @@ export class Machine {
       qemuProblem: probe.kind === 'unusable' ? `${probe.error.message} ${probe.error.fix}` : null,
       machineTypes: usable?.qemu.machineTypes.slice(0, 200) ?? [],
       accelerator: usable === null ? noAccelerator : shown(usable.accelerator),
-      cpuModels: usable?.cpuModels.slice(0, 500) ?? [],
+      cpuModels: usable === null ? [] : wholeModels(usable.cpu).slice(0, 500),
       cores: availableParallelism(),
       memoryBytes: totalmem(),
       memoryFreeBytes: await memoryFreeBytes(),
       diskFreeBytes: await freeBytes(this.#options.dataDir),
     }
+  }
+
+  /** The models of the docks that run guests as this one does: those are where its guests can go. */
+  #modelsElsewhere(accelerator: Accelerator['kind']): string[][] {
+    return this.#options
+      .otherDocks()
+      .filter((dock) => dock.qemuVersion !== null && dock.accelerator.kind === accelerator)
+      .map((dock) => dock.cpuModels)
   }
 
   #probed(): Promise<Probe> {
@@ -105,9 +147,12 @@ export class Machine {
       const { cacheDir } = this.#options
       const qemu = await probeQemu({ cachePath: join(cacheDir, 'qemu.json') })
       const accelerator = await probeAccelerator({ qemu, cachePath: join(cacheDir, 'accelerator.json') })
-      const cpuModels = await availableCpuModels(qemu, accelerator.kind)
+      const cpu =
+        accelerator.kind === 'tcg'
+          ? qemu.emulatedCpu
+          : await probeKvmCpu(qemu, { cachePath: join(cacheDir, 'kvm-cpu.json') })
       this.#options.log.info('machine probed', { qemu: qemu.version.text, accelerator: accelerator.kind })
-      return { kind: 'usable', qemu, accelerator, cpuModels }
+      return { kind: 'usable', qemu, accelerator, cpu }
     } catch (thrown) {
       const error = toWdockError(thrown)
       this.#options.log.warn('QEMU cannot be used', { error: error.toJSON() })

@@ -177,6 +177,13 @@ export class Neighbours {
   }
 }
 
+/** What the docks can do that are online: where a guest of this dock could go now. */
+export function capabilitiesInSight(docks: readonly Dock[]): DockCapabilities[] {
+  return docks.flatMap(({ presence, capabilities }) =>
+    presence.kind === 'online' && capabilities !== null ? [capabilities] : [],
+  )
+}
+
 function presenceOf(peer: PeerInfo): DockPresence {
   switch (peer.state) {
     case 'online':

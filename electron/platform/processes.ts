@@ -70,6 +70,16 @@ export async function endProcess(identity: ProcessIdentity, options: { graceMs: 
   await waitUntilDead(identity, 10_000)
 }
 
+/** Waits, and keeps this process alive meanwhile, also where `promise` hangs on a timer or child that does not. */
+export async function stayAliveFor<T>(promise: Promise<T>): Promise<T> {
+  const hold = setInterval(() => {}, 60_000)
+  try {
+    return await promise
+  } finally {
+    clearInterval(hold)
+  }
+}
+
 export interface DetachedOptions {
   cwd: string
   /** Receives stdout and stderr, appended; 0600. */

@@ -9,9 +9,9 @@ import { delimiter, isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { fail } from '../../shared/errors/index.ts'
 import { readJson, systemErrorCode, writeJsonAtomic } from '../platform/atomic-file.ts'
+import { askCpuOffer, cpuOffer } from './cpu-offer.ts'
 import {
   queryCommandLineOptions,
-  queryCpuDefinitions,
   queryMachines,
   queryMigrateCapabilities,
   queryQmpSchema,
@@ -30,8 +30,8 @@ const qemuInfo = z.object({
   /** The versioned q35 types it knows, newest first. */
   machineTypes: z.array(z.string()),
   latestMachine: z.string(),
-  /** Named CPU models whose definition never changes under a machine type and that emulation offers whole. */
-  cpuModels: z.array(z.string()),
+  /** What emulation offers; for KVM see `probeCpu`. */
+  emulatedCpu: cpuOffer,
   migrationCapabilities: z.array(z.string()),
   /** `-netdev stream`, 7.2 and newer. */
   hasNetdevStream: z.boolean(),
@@ -43,7 +43,7 @@ export type QemuInfo = z.infer<typeof qemuInfo>
 /** Changes with every update of the program. */
 const programKey = z.object({ path: z.string(), mtimeMs: z.number(), sizeBytes: z.number() })
 type ProgramKey = z.infer<typeof programKey>
-const cacheFile = z.object({ version: z.literal(1), key: programKey, info: qemuInfo })
+const cacheFile = z.object({ version: z.literal(2), key: programKey, info: qemuInfo })
 
 export interface ProbeQemuOptions {
   /** The program: a name to be found in PATH, or a path. Default qemu-system-x86_64. */
@@ -63,7 +63,7 @@ export async function probeQemu(options: ProbeQemuOptions = {}): Promise<QemuInf
   const remembered = options.cachePath ? await readCache(options.cachePath, key) : null
   if (remembered) return remembered
   const info = await askQemu(binary, options.timeoutMs ?? 15_000)
-  if (options.cachePath) await writeJsonAtomic(options.cachePath, { version: 1, key, info })
+  if (options.cachePath) await writeJsonAtomic(options.cachePath, { version: 2, key, info })
   return info
 }
 
@@ -105,9 +105,9 @@ async function askQemu(binary: string, timeoutMs: number): Promise<QemuInfo> {
     const qmp = await QmpSession.over(run.streams, { timeoutMs })
     const { qemu, package: packageText } = qmp.version
     checkVersion(qemu)
-    const [machines, cpus, capabilities, options, schema] = await Promise.all([
+    const [machines, emulatedCpu, capabilities, options, schema] = await Promise.all([
       queryMachines(qmp),
-      queryCpuDefinitions(qmp),
+      askCpuOffer(qmp),
       queryMigrateCapabilities(qmp),
       queryCommandLineOptions(qmp),
       queryQmpSchema(qmp),
@@ -120,9 +120,7 @@ async function askQemu(binary: string, timeoutMs: number): Promise<QemuInfo> {
       version: { ...qemu, text: packageText ? `${number} (${packageText})` : number },
       machineTypes,
       latestMachine: machineTypes[0] ?? `pc-q35-${qemu.major}.${qemu.minor}`,
-      cpuModels: cpus
-        .filter((cpu) => cpu['migration-safe'] === true && cpu['unavailable-features']?.length === 0)
-        .map((cpu) => cpu.name),
+      emulatedCpu,
       migrationCapabilities: capabilities.map((entry) => entry.capability),
       hasNetdevStream: schema.some(
         (entry) => entry.values?.includes('vhost-vdpa') && entry.values.includes('stream'),

@@ -3,9 +3,12 @@
  * migratable between different processors, and TCG's `max` differs between QEMU versions.
  */
 import { readFile } from 'node:fs/promises'
-import type { QemuInfo } from './capabilities.ts'
-import { startForQuestions } from './capabilities.ts'
-import { queryCpuDefinitions, quit } from './qmp/commands.ts'
+import { z } from 'zod'
+import { readJson, writeJsonAtomic } from '../platform/atomic-file.ts'
+import { bootId } from '../platform/processes.ts'
+import { type QemuInfo, startForQuestions } from './capabilities.ts'
+import { askCpuOffer, type CpuOffer, cpuOffer } from './cpu-offer.ts'
+import { quit } from './qmp/commands.ts'
 import { QmpSession } from './qmp/session.ts'
 
 /** The flags of the first processor, as Linux names them. */
@@ -62,34 +65,50 @@ const kvmPreference: readonly string[] = [
   'qemu64',
 ]
 
-/** The best model of `available`. Pure. */
-export function pickCpuModel(available: readonly string[]): string {
-  return kvmPreference.find((model) => available.includes(model)) ?? 'qemu64'
+/**
+ * The newest model that is whole on this PC (`here`) and on all docks of `elsewhere`; where they have none in
+ * common, the newest here. Pure.
+ */
+export function pickCpuModel(
+  here: readonly string[],
+  elsewhere: readonly (readonly string[])[] = [],
+): string {
+  const whole = kvmPreference.filter((model) => here.includes(model))
+  const common = whole.find((model) => elsewhere.every((models) => models.includes(model)))
+  return common ?? whole[0] ?? 'qemu64'
 }
 
+const cacheFile = z.object({
+  version: z.literal(1),
+  bootId: z.string(),
+  binary: z.string(),
+  qemuVersion: z.string(),
+  offer: cpuOffer,
+})
+
 /**
- * The models that this PC offers whole under `accelerator`: what another dock's guest may ask for.
- * @throws qemu.start_failed when the accelerator cannot be used at all
+ * What the processor of this PC offers to guests under KVM. QEMU is started for it once after each boot and each
+ * update of QEMU: between boots, microcode and settings of the firmware can change the answer.
+ * @throws qemu.start_failed when KVM cannot be used at all
  */
-export async function availableCpuModels(qemu: QemuInfo, accelerator: 'kvm' | 'tcg'): Promise<string[]> {
-  if (accelerator === 'tcg') return qemu.cpuModels
+export async function probeKvmCpu(qemu: QemuInfo, options: { cachePath: string }): Promise<CpuOffer> {
+  const question = { bootId: bootId(), binary: qemu.binary, qemuVersion: qemu.version.text }
+  const cached = await readJson(options.cachePath, cacheFile).catch(() => null)
+  const same =
+    cached?.bootId === question.bootId &&
+    cached.binary === question.binary &&
+    cached.qemuVersion === question.qemuVersion
+  if (cached && same) return cached.offer
   const run = startForQuestions(qemu.binary, ['-accel', 'kvm'])
   try {
     const qmp = await QmpSession.over(run.streams, { timeoutMs: 10_000 })
-    const definitions = await queryCpuDefinitions(qmp)
+    const offer = await askCpuOffer(qmp)
     await quit(qmp).catch(() => {})
-    return definitions
-      .filter((cpu) => cpu['migration-safe'] === true && cpu['unavailable-features']?.length === 0)
-      .map((cpu) => cpu.name)
+    await writeJsonAtomic(options.cachePath, { version: 1, ...question, offer })
+    return offer
   } catch (error) {
     throw run.explain(error)
   } finally {
     await run.end()
   }
-}
-
-/** The model a new guest gets on this PC. */
-export async function defaultCpuModel(qemu: QemuInfo, accelerator: 'kvm' | 'tcg'): Promise<string> {
-  if (accelerator === 'tcg') return tcgCpuModel
-  return pickCpuModel(await availableCpuModels(qemu, 'kvm'))
 }

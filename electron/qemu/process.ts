@@ -20,6 +20,7 @@ import {
   processIdentity,
   signalProcess,
   spawnDetached,
+  stayAliveFor,
   waitUntilDead,
 } from '../platform/processes.ts'
 import { buildCommandLine, type LaunchSpec } from './command-line.ts'
@@ -90,12 +91,15 @@ export class QemuProcess {
     return this.#exited === null && isAlive(this.identity)
   }
 
-  /** Resolves when the process has ended, with what is known of why. */
-  get exit(): Promise<QemuExit> {
-    return this.#exit
+  /** Waits until the process has ended; this program stays alive for it. @returns what is known of why */
+  async waitForExit(): Promise<QemuExit> {
+    return await stayAliveFor(this.#exit)
   }
 
-  /** Calls `listener` once when the process ends, at once when it has. @returns a function that ends that. */
+  /**
+   * Calls `listener` once when the process ends, at once when it has; this program may end before that.
+   * @returns a function that ends that
+   */
   onExit(listener: (exit: QemuExit) => void): () => void {
     let wanted = true
     void this.#exit.then((exit) => {
@@ -110,7 +114,7 @@ export class QemuProcess {
   async quit(options: { graceMs: number }): Promise<QemuExit> {
     if (!this.qmp.isClosed) await qmpQuit(this.qmp).catch(() => {})
     if (!(await waitUntilDead(this.identity, options.graceMs))) await this.kill()
-    const exit = await this.#exit
+    const exit = await this.waitForExit()
     await removeRunFiles(this.record.dir)
     return exit
   }
@@ -118,7 +122,7 @@ export class QemuProcess {
   /** SIGKILL. @returns once it is gone. */
   async kill(): Promise<QemuExit> {
     await endProcess(this.identity, { graceMs: 0 })
-    return await this.#exit
+    return await this.waitForExit()
   }
 
   /** Lets go of the process, which runs on: for a host that ends. */
@@ -129,7 +133,8 @@ export class QemuProcess {
   async #watch(ended: Promise<ProcessExit> | null): Promise<QemuExit> {
     const unknown: ProcessExit = { code: null, signal: null }
     const gone = new Promise<void>((resolve) => this.qmp.onClose(() => resolve()))
-    // A child reports its own end. Of an adopted one the monitor tells: it closes when QEMU ends.
+    // A child reports its own end. Of an adopted one the monitor tells: it closes when QEMU ends. Neither this
+    // nor the waiting below keeps the program alive: a host may end while its guests run on.
     const exit = await (ended ?? gone.then(() => unknown))
     for (let pauseMs = 10; isAlive(this.identity); pauseMs = Math.min(pauseMs * 2, 1000)) {
       await wait(pauseMs, undefined, { ref: false })

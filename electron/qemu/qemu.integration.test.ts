@@ -3,12 +3,15 @@ import { existsSync, readFileSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { silentLog } from '../platform/log.ts'
-import { isAlive } from '../platform/processes.ts'
+import { isAlive, runTool } from '../platform/processes.ts'
 import { runProbeImage } from './accelerator.ts'
 import { probeQemu } from './capabilities.ts'
-import { defaultCpuModel } from './cpu-features.ts'
+import { probeKvmCpu, tcgCpuModel } from './cpu-features.ts'
+import { lacksOf, wholeModels } from './cpu-offer.ts'
 import { adoptQemu, definitionHash, launchQemu } from './process.ts'
 import { QmpSession } from './qmp/session.ts'
 import { pause, queryStatus, readSerialLog, resume, takePicture } from './screen.ts'
@@ -30,7 +33,7 @@ describe('asking QEMU what it is', () => {
     expect(info.latestMachine).toMatch(/^pc-q35-\d+\.\d+$/)
     expect(info.machineTypes).toContain('pc-q35-7.2')
     expect(info.migrationCapabilities).toContain('pause-before-switchover')
-    expect(info.cpuModels).toContain(await defaultCpuModel(info, 'tcg'))
+    expect(wholeModels(info.emulatedCpu)).toContain(tcgCpuModel)
     expect(info.hasNetdevStream).toBe(true)
     const remembered = (await readFile(cachePath, 'utf8')).replaceAll(info.latestMachine, 'pc-q35-99.0')
     await writeFile(cachePath, remembered)
@@ -44,6 +47,36 @@ describe('asking QEMU what it is', () => {
   it('names a missing program and a program that is no QEMU', async () => {
     await expect(probeQemu({ binary: '/nowhere/qemu' })).rejects.toMatchObject({ code: 'qemu.missing' })
     await expect(probeQemu({ binary: '/bin/false' })).rejects.toMatchObject({ code: 'qemu.start_failed' })
+  })
+})
+
+describe('what an accelerator lacks of a CPU model', () => {
+  it('is what QEMU warns of when a guest of that model starts', async () => {
+    const { emulatedCpu } = await probeQemu()
+    const cpuModel = 'Haswell,-pcid,+avx512f'
+    const qemu = await bench.start(
+      testSpec(await bench.folder('vm'), { definition: testDefinition({ cpuModel }) }),
+    )
+    const warned = /TCG doesn't support requested feature: CPUID\S+?\.([a-z]\S*) \[bit/g
+    const names = [...readFileSync(qemu.sockets.log, 'utf8').matchAll(warned)].map((match) => match[1])
+    const lacks = lacksOf(emulatedCpu, cpuModel).map(({ name }) => name)
+    expect(lacks).toContain('avx512f')
+    expect(lacks).not.toContain('pcid')
+    expect(lacks.toSorted()).toEqual([...new Set(names)].toSorted())
+  })
+
+  it('is asked of KVM once after each boot of the PC', async () => {
+    const calls = join(bench.dir, 'calls')
+    const binary = join(bench.dir, 'qemu')
+    // Stands in for a PC with KVM: the same questions, answered by emulation.
+    const script = `#!/bin/sh\necho "$@" >> ${calls}\nexec qemu-system-x86_64 $(echo "$@" | sed s/kvm/tcg/)\n`
+    await writeFile(binary, script, { mode: 0o755 })
+    const info = await probeQemu()
+    const question = { cachePath: join(bench.dir, 'kvm-cpu.json') }
+    expect(await probeKvmCpu({ ...info, binary }, question)).toEqual(info.emulatedCpu)
+    expect(await probeKvmCpu({ ...info, binary }, question)).toEqual(info.emulatedCpu)
+    expect((await readFile(calls, 'utf8')).trim().split('\n')).toHaveLength(1)
+    expect(await readFile(calls, 'utf8')).toContain('-accel kvm')
   })
 })
 
@@ -81,6 +114,22 @@ describe('a QEMU process', () => {
     const picture = join(bench.dir, 'screen.png')
     await takePicture(qemu.qmp, picture)
     expect((await readFile(picture)).subarray(1, 4).toString()).toBe('PNG')
+  })
+
+  it('keeps the guest’s hardware clock going while the guest stands still', async () => {
+    const qemu = await bench.start(testSpec(await bench.folder('vm')))
+    await pause(qemu.qmp)
+    await wait(3000)
+    await resume(qemu.qmp)
+    const told = await qemu.qmp.execute('qom-get', { path: '/machine', property: 'rtc-time' })
+    const rtcTime = z.record(z.string(), z.number()).parse(told)
+    const [year = 0, ...rest] = ['year', 'mon', 'mday', 'hour', 'min', 'sec'].map(
+      (part) => rtcTime[`tm_${part}`] ?? Number.NaN,
+    )
+    const [month = 0, day, hours, minutes, seconds] = rest
+    const rtcMs = Date.UTC(1900 + year, month, day, hours, minutes, seconds)
+    // It counts whole seconds; a clock that stood still would be three of them late.
+    expect(Math.abs(Date.now() - rtcMs)).toBeLessThan(2500)
   })
 
   it('serves the screen on its socket', async () => {
@@ -122,6 +171,37 @@ describe('a QEMU process', () => {
     const answer = await qemu.qmp.execute('query-name')
     expect(answer).toEqual({ name })
     expect(existsSync(qemu.sockets.witness)).toBe(true)
+  })
+})
+
+describe('a program whose last act is to end QEMU', () => {
+  const library = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href)
+
+  it.each([
+    ['kill()', 'started', 'ends at once'],
+    ['kill()', 'adopted', 'ends at once'],
+    ['quit({ graceMs: 5000 })', 'started', 'lives on when its monitor has closed'],
+    ['quit({ graceMs: 5000 })', 'adopted', 'lives on when its monitor has closed'],
+  ])('waits for %s of one that it %s, which %s', async (ending, origin, end) => {
+    const dir = await bench.folder('vm')
+    const script = join(bench.dir, 'ends.ts')
+    const slow = join(bench.dir, 'slow-qemu')
+    await writeFile(slow, '#!/bin/sh\nqemu-system-x86_64 "$@"\nsleep 0.4\n', { mode: 0o755 })
+    const spec = testSpec(dir, end === 'ends at once' ? {} : { binary: slow })
+    await writeFile(
+      script,
+      `import { adoptQemu, launchQemu } from ${library('process.ts')}
+      import { silentLog } from ${library('../platform/log.ts')}
+      let qemu = await launchQemu(${JSON.stringify(spec)}, { log: silentLog })
+      if (${origin === 'adopted'}) {
+        qemu.release()
+        qemu = await adoptQemu(${JSON.stringify(join(dir, 'run.json'))})
+      }
+      await qemu.${ending}
+      process.stdout.write('gone')`,
+    )
+    const { stdout, code } = await runTool(process.execPath, [script], { timeoutMs: 20_000 })
+    expect({ stdout, code }).toEqual({ stdout: 'gone', code: 0 })
   })
 })
 

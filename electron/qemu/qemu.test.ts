@@ -82,6 +82,17 @@ describe('what QEMU can do', () => {
     expect(pickCpuModel([])).toBe('qemu64')
     expect(pickCpuModel([tcgCpuModel])).toBe(tcgCpuModel)
   })
+
+  it('picks a CPU model that other docks have too, and its own newest where they have none in common', () => {
+    const here = ['Penryn', 'Westmere', 'EPYC']
+    expect(
+      pickCpuModel(here, [
+        ['Westmere', 'Haswell'],
+        ['Penryn', 'Westmere'],
+      ]),
+    ).toBe('Westmere')
+    expect(pickCpuModel(here, [['Westmere'], ['Penryn']])).toBe('EPYC')
+  })
 })
 
 describe('the probe image', () => {

@@ -4,9 +4,10 @@
  */
 
 import { fail, type WdockError } from '../../../shared/errors/index.ts'
-import { formatBytes, formatMemory } from '../../../shared/format.ts'
+import { formatBytes, formatList, formatMemory } from '../../../shared/format.ts'
 import type { DockCapabilities } from '../../../shared/models/dock.ts'
 import { machineLayoutVersion } from '../../qemu/command-line.ts'
+import type { AcceleratorLack } from '../machine.ts'
 import type { CheckAnswer, GuestOffer } from './messages.ts'
 
 export interface ArrivalFacts {
@@ -16,9 +17,9 @@ export interface ArrivalFacts {
   sameId: 'none' | 'present'
   nameTaken: boolean
   missingBytes: number
-  /** CPU features the guest's model needs and this dock lacks. */
-  missingCpuFeatures: readonly string[]
-  /** A model both have, to suggest. */
+  /** What the accelerators of this dock lack of the guest's processor. */
+  missingCpuFeatures: readonly AcceleratorLack[]
+  /** A model that this dock and those in sight have in common, to suggest. */
   suggestedCpuModel: string
 }
 
@@ -51,18 +52,35 @@ export function findBlockers(offer: GuestOffer, facts: ArrivalFacts): WdockError
     const ours = definition.accelerator.toUpperCase()
     blockers.push(fail('migration.accelerator_differs', { dock, name, ours, theirs }))
   }
-  if (facts.missingCpuFeatures.length > 0) {
-    const features = facts.missingCpuFeatures.slice(0, 8).join(', ')
-    blockers.push(
-      fail('migration.cpu_feature_missing', { dock, name, features, model: facts.suggestedCpuModel }),
-    )
-  }
-  return [...blockers, ...findShortages(offer, facts), ...findClashes(offer, facts)]
+  return [
+    ...blockers,
+    ...findCpuLacks(offer, facts),
+    ...findShortages(offer, facts),
+    ...findClashes(offer, facts),
+  ]
 }
 
 /** A guest under one accelerator cannot go on under the other: their CPUs differ. */
 function acceleratorFits(wanted: 'kvm' | 'tcg', capabilities: DockCapabilities): boolean {
   return capabilities.accelerator.kind === wanted || wanted === 'tcg'
+}
+
+/** A running guest goes on under the accelerator it has: what another one lacks does not matter. */
+function findCpuLacks({ definition }: GuestOffer, facts: ArrivalFacts): WdockError[] {
+  const { accelerator, cpuModel, name } = definition
+  const values = {
+    name,
+    dock: facts.dockName,
+    version: facts.capabilities.qemuVersion ?? '',
+    suggested: facts.suggestedCpuModel,
+  }
+  const lacks = facts.missingCpuFeatures.filter((lack) => lack.accelerator === accelerator)
+  const unknown = lacks.find(({ kind }) => kind === 'model')
+  if (unknown) return [fail('migration.cpu_model_unknown', { ...values, model: unknown.name })]
+  if (lacks.length === 0) return []
+  const features = lacks.map((lack) => lack.name)
+  const detail = `${cpuModel}, ${accelerator.toUpperCase()}: ${features.join(', ')}`
+  return [fail('migration.cpu_feature_missing', { ...values, features: formatList(features, 3) }, { detail })]
 }
 
 function findShortages(offer: GuestOffer, facts: ArrivalFacts): WdockError[] {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DockCapabilities } from '../../../shared/models/dock.ts'
 import { machineLayoutVersion } from '../../qemu/command-line.ts'
+import type { AcceleratorLack } from '../machine.ts'
 import { type ArrivalFacts, findBlockers } from './arrival-check.ts'
 import { estimateMigration } from './estimate.ts'
 import type { GuestOffer } from './messages.ts'
@@ -93,6 +94,10 @@ function facts(change: Change): ArrivalFacts {
   return { dockName: 'Tower', sameId: 'none', nameTaken: false, ...rest, ...change, capabilities }
 }
 
+function lacking(...features: string[]): AcceleratorLack[] {
+  return features.map((name) => ({ accelerator: 'tcg', kind: 'feature', name }))
+}
+
 const { definition, homeDockId } = modelGuest(undefined, 'a'.repeat(52))
 const offer: GuestOffer = {
   definition,
@@ -109,7 +114,11 @@ describe('a blocker', () => {
   it.each<[string, Change]>([
     ['migration.qemu_missing_there', { capabilities: { qemuVersion: null } }],
     ['migration.machine_type_missing', { capabilities: { machineTypes: ['pc-q35-6.0'] } }],
-    ['migration.cpu_feature_missing', { missingCpuFeatures: ['avx2'] }],
+    ['migration.cpu_feature_missing', { missingCpuFeatures: lacking('avx2') }],
+    [
+      'migration.cpu_model_unknown',
+      { missingCpuFeatures: [{ accelerator: 'tcg', kind: 'model', name: 'Zen9' }] },
+    ],
     ['migration.memory_short', { capabilities: { memoryFreeBytes: 1000 } }],
     ['migration.disk_short', { capabilities: { diskFreeBytes: 1000 } }],
     ['migration.disk_short', { missingBytes: room }],
@@ -124,6 +133,18 @@ describe('a blocker', () => {
   it('is there for a guest of another accelerator, which emulation cannot take over', () => {
     const kvm = { ...offer, definition: { ...definition, accelerator: 'kvm' as const } }
     expect(findBlockers(kvm, facts({})).map((error) => error.code)).toEqual(['migration.accelerator_differs'])
+  })
+
+  it('names three missing CPU features and counts the rest, all of them in the detail', () => {
+    const missingCpuFeatures = lacking('avx2', 'sse4.2', 'bmi1', 'bmi2', 'movbe')
+    const [found] = findBlockers(offer, facts({ missingCpuFeatures }))
+    expect(found?.message).toContain('lacks: avx2, sse4.2, bmi1 and 2 more.')
+    expect(found?.detail).toBe('qemu64, TCG: avx2, sse4.2, bmi1, bmi2, movbe')
+  })
+
+  it('is not there for CPU features that only another accelerator lacks', () => {
+    const kvmLacks = lacking('avx2').map((lack) => ({ ...lack, accelerator: 'kvm' as const }))
+    expect(findBlockers(offer, facts({ missingCpuFeatures: kvmLacks }))).toEqual([])
   })
 
   it('is there for a guest whose machine the other version builds in another way', () => {

@@ -9,6 +9,7 @@ import { fail, toWdockError } from '../../../shared/errors/index.ts'
 import type { Accelerator } from '../../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../../shared/models/guest.ts'
 import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
+import { guestStateWord } from '../../../shared/words.ts'
 import type { LayerStore } from '../../disk/layers.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
@@ -27,7 +28,6 @@ import { socketPaths } from '../../qemu/sockets.ts'
 import type { Machine } from '../machine.ts'
 import type { BootFileStore } from './boot-files.ts'
 import { type GuestRecord, writeGuestRecord } from './guest-record.ts'
-import { stateInWords } from './state-words.ts'
 
 /** What a guest asks of the machine it stands on. */
 export type GuestMachine = Pick<
@@ -36,6 +36,7 @@ export type GuestMachine = Pick<
   | 'assertMemory'
   | 'capabilities'
   | 'defaultCpuModel'
+  | 'cpuModelForBoot'
   | 'defaultMachineType'
   | 'missingCpuFeatures'
 >
@@ -127,7 +128,7 @@ export class LocalGuest {
   }
 
   wrongState(wanted: string): Error {
-    return fail('guest.wrong_state', { name: this.name, state: stateInWords(this.#state), wanted })
+    return fail('guest.wrong_state', { name: this.name, state: guestStateWord(this.#state), wanted })
   }
 
   /** Does one thing at a time with this guest. */
@@ -357,8 +358,8 @@ export class LocalGuest {
     if (!machineTypes.includes(definition.machine)) {
       throw fail('qemu.machine_type_gone', { machine: definition.machine })
     }
-    if (definition.accelerator === kind) return
-    const cpuModel = await this.#env.machine.defaultCpuModel()
+    const cpuModel = await this.#env.machine.cpuModelForBoot(definition)
+    if (definition.accelerator === kind && definition.cpuModel === cpuModel) return
     await this.changeRecord({ definition: { ...definition, accelerator: kind, cpuModel } })
   }
 

@@ -98,6 +98,15 @@ const cpuDefinition = z.object({
 export const queryCpuDefinitions = (qmp: QmpSession): Promise<z.infer<typeof cpuDefinition>[]> =>
   ask(qmp, z.array(cpuDefinition), 'query-cpu-definitions')
 
+const cpuExpansion = z.object({
+  model: z.object({ name: z.string(), props: z.record(z.string(), z.unknown()).optional() }),
+})
+/** A model spelled out: `static` gives each of QEMU's features by its one name (x86). */
+export const queryCpuModelExpansion = (
+  qmp: QmpSession,
+  question: { type: 'static' | 'full'; model: { name: string } },
+): Promise<z.infer<typeof cpuExpansion>> => ask(qmp, cpuExpansion, 'query-cpu-model-expansion', question)
+
 const capabilityState = z.object({ capability: z.string(), state: z.boolean() })
 export const queryMigrateCapabilities = (qmp: QmpSession): Promise<z.infer<typeof capabilityState>[]> =>
   ask(qmp, z.array(capabilityState), 'query-migrate-capabilities')

@@ -6,6 +6,7 @@ import type { GuestMachine } from '../../guests/local-guest.ts'
 const machineTypes = ['pc-q35-7.2']
 const version = { major: 7, minor: 2, micro: 0, text: '7.2.0' }
 const spaceBytes = 2 ** 40
+const cpu = { models: [{ name: 'qemu64', lacks: [] }], features: [], lackedFeatures: [] }
 
 export const fakeMachine: GuestMachine = {
   require: async () => ({
@@ -14,16 +15,17 @@ export const fakeMachine: GuestMachine = {
       version,
       machineTypes,
       latestMachine: 'pc-q35-7.2',
-      cpuModels: ['qemu64'],
+      emulatedCpu: cpu,
       migrationCapabilities: [],
       hasNetdevStream: true,
       hasSandbox: false,
     },
-    accelerator: { kind: 'tcg', reason: 'simulated', sentence: '' },
-    cpuModels: ['qemu64'],
+    accelerator: { kind: 'tcg', sentence: '' },
+    cpu,
   }),
   assertMemory: async () => undefined,
   defaultCpuModel: async () => 'qemu64',
+  cpuModelForBoot: async ({ cpuModel }) => cpuModel,
   defaultMachineType: async () => 'pc-q35-7.2',
   missingCpuFeatures: async () => [],
   capabilities: async () => ({

@@ -250,6 +250,6 @@ class LivingFake extends QemuProcess {
     if (frozen()) return await new Promise(() => undefined)
     fake.kill()
     await rm(socketPaths(fake.dir).incoming, { force: true })
-    return await this.exit
+    return await this.waitForExit()
   }
 }

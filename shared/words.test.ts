@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import { type GuestState, guestState } from './models/guest.ts'
+import { migrationPhase, type Progress } from './models/operation.ts'
+import { amountWords, guestStateWord, outcomeWord, paceWords, phaseWord, tookWords } from './words.ts'
+
+const progress: Progress = {
+  doneBytes: 212e6,
+  totalBytes: 530e6,
+  rateBytesPerS: 98e6,
+  timeLeft: { minMs: 3100, maxMs: 4200 },
+}
+
+describe('words of guests', () => {
+  it('are there for every state of the contract, no two alike', () => {
+    const kinds = guestState.options.map((option) => option.shape.kind.value)
+    const words = kinds.map((kind) => guestStateWord({ kind } as GuestState))
+    expect(words).not.toContain(undefined)
+    expect(new Set(words).size).toBe(kinds.length)
+    expect(guestStateWord({ kind: 'stopped' })).toBe('off')
+  })
+})
+
+describe('words of moves', () => {
+  it('are there for every phase, no two alike', () => {
+    const words = migrationPhase.options.map(phaseWord)
+    expect(words).not.toContain(undefined)
+    expect(new Set(words).size).toBe(words.length)
+    expect(phaseWord('copying-memory')).toBe('copying memory')
+  })
+
+  it('say what is done of what is to be done', () => {
+    expect(amountWords(progress)).toBe('212 MB of 530 MB')
+    expect(amountWords({ ...progress, totalBytes: null })).toBe('212 MB')
+  })
+
+  it('leave out of the pace what is not known yet', () => {
+    expect(paceWords(progress)).toBe('98 MB/s · 3.1 to 4.2 s left')
+    expect(paceWords({ ...progress, timeLeft: null })).toBe('98 MB/s')
+    expect(paceWords({ ...progress, rateBytesPerS: 0, timeLeft: null })).toBe('')
+  })
+
+  it('say how a move ended and what it took', () => {
+    expect(outcomeWord({ kind: 'cancelled' })).toBe('cancelled')
+    const bytes = { wireBytes: 0, memoryBytes: 0, diskBytes: 0, rounds: 1 }
+    expect(tookWords({ totalMs: 3200, downtimeMs: 60, ...bytes })).toBe('3.2 s, freeze of 0.06 s')
+  })
+})
