@@ -1,7 +1,8 @@
 /**
  * A host without Electron, for as long as it is wanted: the composition root of `wdock agent`, of
  * `dist/headless.mjs` and of `npm start` where Electron is missing. Promises that SIGINT and SIGTERM end it in
- * order, that a closed terminal does not end it, and that running guests go on whatever ends it.
+ * order, that a closed terminal does not end it, that a closed window ends it only where the settings say so,
+ * and that running guests go on whatever ends it.
  */
 import { toWdockError } from '../shared/errors/index.ts'
 import { hasDisplay, openWindow } from './browser/open-window.ts'
@@ -12,15 +13,18 @@ import { type LocalServer, startLocalServer } from './ipc/local-server.ts'
 
 export interface AgentOptions {
   env: NodeJS.ProcessEnv
-  /** Opens the page in Chromium once the host runs. */
-  openWindow: boolean
-  /** The host ends when that window is closed. */
-  endWithWindow: boolean
+  /** The page in Chromium: not at all, in a window that stays when this process ends, or in one that ends with it. */
+  window: 'none' | 'apart' | 'ours'
   /** Prints the ready line as JSON. */
   json: boolean
   /** For tests alone: where a move stops and waits. */
   faults?: Faults
 }
+
+const closedWords = [
+  'The window is closed. Wireless Dock+ goes on, so that other PCs can still reach this one.',
+  'Start it again to see its window; Ctrl-C ends it, and running guests go on.',
+]
 
 /** Shutdown steps that hang must not keep the process. */
 const stopTimeoutMs = 10_000
@@ -44,7 +48,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
     const disarm = endOnDefects(host, (code) => ending.resolve(code))
     const server = await serve(host, () => ending.resolve(0))
     announce(server, host, options)
-    if (options.openWindow) await showWindow(server, host, options, () => ending.resolve(0))
+    if (options.window !== 'none') await showWindow(server, host, options, () => ending.resolve(0))
     const code = await ending.promise
     await stopInOrder(server, host)
     disarm()
@@ -82,7 +86,7 @@ async function showWindow(
   server: LocalServer,
   host: RunningHost,
   options: AgentOptions,
-  onClosed: () => void,
+  end: () => void,
 ): Promise<void> {
   if (!hasDisplay(options.env)) {
     process.stderr.write('There is no display here. Open the address above in a browser on this PC.\n')
@@ -93,13 +97,20 @@ async function showWindow(
       url: server.pageUrl,
       profileRoot: host.paths.config,
       env: options.env,
-      detached: !options.endWithWindow,
+      detached: options.window === 'apart',
     })
-    if (options.endWithWindow) void window.closed.then(onClosed)
+    if (options.window === 'ours') void window.closed.then(() => afterWindow(host, end))
   } catch (error) {
     const { message, fix } = toWdockError(error)
     process.stderr.write(`${message}\n${fix}\n`)
   }
+}
+
+/** Other PCs may want to move guests here: the host goes on without its window unless the person wants otherwise. */
+async function afterWindow(host: RunningHost, end: () => void): Promise<void> {
+  const { settings } = await host.service.state.get(undefined, { signal: new AbortController().signal })
+  if (settings.whenClosed === 'quit') return end()
+  process.stderr.write(`${closedWords.join('\n')}\n`)
 }
 
 async function stopInOrder(server: LocalServer, host: RunningHost): Promise<void> {

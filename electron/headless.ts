@@ -13,8 +13,7 @@ const json = process.argv.includes('--json')
 try {
   process.exitCode = await runAgent({
     env: process.env,
-    openWindow: process.argv.includes('--open'),
-    endWithWindow: false,
+    window: process.argv.includes('--open') ? 'apart' : 'none',
     json,
   })
 } catch (thrown) {

@@ -20,13 +20,15 @@ export interface HostLink {
   /** The page, without a fragment, and its origin. */
   pageUrl: string
   pageOrigin: string
-  /** What the first page needs in its fragment; null for nothing. */
-  firstFragment: string | null
+  /** The fragment with which the first page shows a route, as `#/history`; null stands for the desk. */
+  fragmentOf(route: string | null): string
   /** Where the screens of guests are, `ws://127.0.0.1:<port>`. */
   screenOrigin: string
   servePort(port: PortLike): void
   watch(signal: AbortSignal): Promise<AsyncIterable<HostEvent>>
   log: Log
+  /** True once another's host has ended or let go of us; ours lives as long as we do. */
+  isLost(): boolean
   /** Stops the host if it is ours. Guests run on. */
   close(): Promise<void>
 }
@@ -72,11 +74,12 @@ async function startOwn(options: HostLinkOptions): Promise<HostLink> {
     ownsHost: true,
     pageUrl: appUrl,
     pageOrigin: appOrigin,
-    firstFragment: null,
+    fragmentOf: (route) => route ?? '#/',
     screenOrigin: server.screenOrigin,
     servePort: createPortServer(server.router),
     watch: async (signal) => host.service.state.watch(undefined, { signal }),
     log: host.log,
+    isLost: () => false,
     close: async () => {
       await server.close()
       await host.stop()
@@ -85,18 +88,23 @@ async function startOwn(options: HostLinkOptions): Promise<HostLink> {
 }
 
 async function attach(env: Environment): Promise<HostLink> {
-  const { client, host, close } = await connectToHost(env)
+  const { client, host, closed, close } = await connectToHost(env)
+  let lost = false
+  void closed.then(() => {
+    lost = true
+  })
   const { origin, host: address } = new URL(host.url)
   return {
     ownsHost: false,
     pageUrl: host.url,
     pageOrigin: origin,
-    firstFragment: `#token=${host.token}`,
+    fragmentOf: (route) => `${route ?? '#/'}?token=${host.token}`,
     screenOrigin: `ws://${address}`,
     // The page of another host's server speaks WebSocket; no port of it is expected.
     servePort: (port) => port.close(),
     watch: (signal) => client.state.watch(undefined, { signal }),
     log: silentLog,
+    isLost: () => lost,
     close,
   }
 }

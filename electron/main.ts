@@ -22,10 +22,12 @@ import {
   Tray,
 } from 'electron'
 import { toWdockError } from '../shared/errors/index.ts'
+import type { HostSettings } from '../shared/models/host-state.ts'
 import { openHostLink } from './host-link.ts'
 import { appVersion, findDemoGuestDir } from './installation.ts'
 import { resolvePaths } from './platform/paths.ts'
 import { registerAppScheme, serveApp } from './window/app-protocol.ts'
+import { firstCloseNotice } from './window/first-close.ts'
 import { followHost } from './window/host-follower.ts'
 import { acceptPorts } from './window/ipc-port.ts'
 import { linkScheme, routeOfArguments } from './window/links.ts'
@@ -63,6 +65,9 @@ async function start(windowDir: string): Promise<void> {
     onQuit: () => app.quit(),
   })
   const { log } = link
+  let whenClosed: HostSettings['whenClosed'] = 'stay'
+  const show = (route: string | null): void => window.show(route)
+  const quit = (): void => app.quit()
   enforceSecurity(app, session.defaultSession, {
     pageOrigin: link.pageOrigin,
     connectOrigins: [link.screenOrigin],
@@ -75,21 +80,22 @@ async function start(windowDir: string): Promise<void> {
     browserWindow: BrowserWindow,
     screen,
     pageUrl: link.pageUrl,
-    firstFragment: link.firstFragment ?? routeOfArguments(process.argv) ?? '#/',
+    firstFragment: link.fragmentOf(routeOfArguments(process.argv)),
     preloadPath: link.ownsHost ? join(here, 'preload.cjs') : null,
     placePath: join(windowDir, 'place.json'),
     iconPath,
     devTools,
+    // Another's host goes on by itself: a window on it is a window and no more.
+    staysBehind: () => link.ownsHost && whenClosed === 'stay',
+    onHidden: firstCloseNotice(Notification, { toldPath: join(windowDir, 'told.json'), show, log }),
     log,
   })
-  const show = (route: string | null): void => window.show(route)
-  const quit = (): void => app.quit()
   installMenu(Menu, { appName: 'Wireless Dock+', show, quit, devTools })
   const icon = nativeImage.createFromPath(trayIconPath)
   const trayListener = installTray({ tray: Tray, menu: Menu, icon, show, quit })
   logSleep(powerMonitor, log)
   if (app.isPackaged) app.setAsDefaultProtocolClient(linkScheme)
-  app.on('second-instance', (_event, argv) => show(routeOfArguments(argv)))
+  app.on('second-instance', (_event, argv) => (link.isLost() ? startAnew() : show(routeOfArguments(argv))))
   const following = new AbortController()
   const followed = followHost({
     watch: link.watch,
@@ -99,6 +105,7 @@ async function start(windowDir: string): Promise<void> {
       stayAwakeWhileMoving(powerSaveBlocker),
       (state) => {
         nativeTheme.themeSource = state.settings.theme
+        whenClosed = state.settings.whenClosed
       },
     ],
     log,
@@ -113,6 +120,14 @@ async function start(windowDir: string): Promise<void> {
     },
     log,
   })
+}
+
+/** A window whose host is gone is of no use to a person who starts the app again: the next one finds or makes a host. */
+function startAnew(): void {
+  // Inside an AppImage the program lies in a folder that goes with this process.
+  const { APPIMAGE } = process.env
+  app.relaunch(APPIMAGE === undefined ? {} : { execPath: APPIMAGE })
+  app.quit()
 }
 
 function giveUp(thrown: unknown): void {

@@ -1,7 +1,8 @@
 /**
  * `npm start`: the daily program. Promises a window: Electron's own where its binary is, else the same page in
- * the installed Chromium, on the host that already runs or on one that ends with the window. Running guests go
- * on in every case.
+ * the installed Chromium, on the host that already runs or on one of its own. Closing a window on another's host
+ * ends this program; its own host goes on until Ctrl-C unless the settings say otherwise. Running guests go on in
+ * every case.
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -32,7 +33,7 @@ async function runInChromium(): Promise<number> {
   process.stderr.write("Electron's own window is not installed here; opening the same page in Chromium.\n")
   const running = await findHost(process.env)
   if (running !== null) return await attach(running)
-  return await runAgent({ env: process.env, openWindow: true, endWithWindow: true, json: false })
+  return await runAgent({ env: process.env, window: 'ours', json: false })
 }
 
 /** A window on a host that was there before, and stays. */

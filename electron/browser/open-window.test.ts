@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, w
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { findBrowser, openWindow, windowArguments } from './open-window.ts'
+import { findBrowser, openOwnWindow, openWindow, windowArguments } from './open-window.ts'
 
 let root: string
 beforeEach(() => {
@@ -56,6 +56,14 @@ it('says that there is no display, or no browser, and where to look', async () =
     code: 'command.no_browser',
     fix: expect.stringContaining(url),
   })
+})
+
+it('starts the window of an installed program on a view, where there is a display', async () => {
+  const program = fakeBrowser()
+  const window = { program, link: 'wdock:history', url }
+  await expect(openOwnWindow({ ...window, env: {} })).rejects.toMatchObject({ code: 'command.no_display' })
+  await openOwnWindow({ ...window, env: environment() })
+  expect(await shownArguments()).toContain('wdock:history')
 })
 
 it('uses the browser that a person names', () => {

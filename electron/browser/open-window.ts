@@ -1,8 +1,8 @@
 /**
- * The page in a window of the installed Chromium, without tabs or address bar. Promises a browser profile of
- * our own, so that nothing of the person's is touched, and no background traffic. The address with its token
- * stands on a command line that others on this PC can read: it is of use to this user's programs only, for
- * the local server answers no one else.
+ * Windows that a program without Electron opens: the page in the installed Chromium, without tabs or address bar,
+ * or the window of an installed Wireless Dock+. For Chromium it promises a profile of our own, so that nothing of
+ * the person's is touched, and no background traffic. The address with its token stands on a command line that
+ * others on this PC can read: it is of use to this user's programs only, for the local server answers no one else.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants, mkdirSync, readlinkSync } from 'node:fs'
@@ -63,11 +63,33 @@ export async function openWindow(options: WindowOptions): Promise<BrowserWindow>
     stdio: 'ignore',
   })
   const closed = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  await started(child, url)
+  await started(child).catch((error: unknown) => {
+    throw fail('command.no_browser', { url }, { detail: String(error), cause: error })
+  })
   if (options.detached) child.unref()
   const close = (): void => void child.kill('SIGTERM')
   if (!options.detached) closeWithUs(child, close)
   return { closed, close }
+}
+
+export interface OwnWindowOptions {
+  /** Electron's program. */
+  program: string
+  /** The view to show, as a `wdock:` link. */
+  link: string
+  /** Where else to look, for the error. */
+  url: string
+  env: Environment
+}
+
+/** Starts the window of an installed Wireless Dock+, or brings it to the front. @throws command.no_display */
+export async function openOwnWindow({ program, link, url, env }: OwnWindowOptions): Promise<void> {
+  if (!hasDisplay(env)) throw fail('command.no_display', { url })
+  // Electron, as Chromium, refuses to run as root with its sandbox.
+  const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
+  const child = spawn(program, [...asRoot, link], { env: { ...env }, detached: true, stdio: 'ignore' })
+  await started(child)
+  child.unref()
 }
 
 /** @param isRoot Chromium refuses to run as root with its sandbox */
@@ -114,15 +136,11 @@ function isHeld(profileDir: string): boolean {
   }
 }
 
-async function started(child: ChildProcess, url: string): Promise<void> {
-  try {
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve)
-      child.once('error', reject)
-    })
-  } catch (error) {
-    throw fail('command.no_browser', { url }, { detail: String(error), cause: error })
-  }
+function started(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', reject)
+  })
 }
 
 function closeWithUs(child: ChildProcess, close: () => void): void {

@@ -30,8 +30,17 @@ export interface Io {
   connect(): Promise<HostConnection>
   /** Runs a host in this process until it ends. @returns its exit code */
   runAgent(options: { openWindow: boolean; json: boolean }): Promise<number>
-  /** Opens a window on a page. @throws command.no_display, command.no_browser */
-  openWindow(url: string): Promise<void>
+  /** Opens a window on a running host. @throws command.no_display, command.no_browser */
+  openWindow(page: HostPage): Promise<void>
+}
+
+/** A view of a host's page. */
+export interface HostPage {
+  /** `http://127.0.0.1:<port>/` */
+  url: string
+  token: string
+  /** As `guest/<dock>/<guest>`; empty for the desk. */
+  view: string
 }
 
 /** One run of a command. */

@@ -40,6 +40,8 @@ it('every procedure of the contract has its command', () => {
     'docks.startPairing': 'pair',
     'docks.confirmPairing': 'confirm',
     'docks.refusePairing': 'refuse',
+    // A line that was printed needs no dismissal.
+    'docks.dismissPairing': '',
     'docks.unpair': 'unpair',
     'migrations.check': 'check',
     'migrations.start': 'migrate',

@@ -15,7 +15,7 @@ import {
   laptopId,
 } from '../ipc/testing/fake-service.ts'
 import { resolvePaths } from '../platform/paths.ts'
-import type { Io } from './command.ts'
+import type { HostPage, Io } from './command.ts'
 import { runWdock } from './run.ts'
 
 let root: string
@@ -39,7 +39,7 @@ interface Ran {
   code: number
   out: string
   notes: string
-  windows: string[]
+  windows: HostPage[]
 }
 
 interface Situation {
@@ -69,8 +69,8 @@ async function wdock(words: string[], situation: Situation = {}): Promise<Ran> {
     },
     connect: () => connectToHost({ WDOCK_HOME: root }),
     runAgent: async () => 0,
-    openWindow: async (url) => {
-      ran.windows.push(url)
+    openWindow: async (page) => {
+      ran.windows.push(page)
     },
   }
   ran.code = await runWdock(words, io, '0.1.0')
@@ -105,7 +105,7 @@ describe('guests and docks', () => {
     expect(out).toBe(
       [
         'NAME            STATE    ON       CORES  MEMORY   DISK    UP  ID',
-        'Debian          stopped  This PC  2      512 MiB  2.1 GB      11111111',
+        'Debian          off      This PC  2      512 MiB  2.1 GB      11111111',
         'Travel machine  running  Laptop   2      512 MiB  2.1 GB      22222222',
         '',
       ].join('\n'),
@@ -120,7 +120,7 @@ describe('guests and docks', () => {
   it.each(['Debian', 'debian', 'deb', guestHereId, '1111'])('are found by %s', async (word) => {
     const { code, out } = await wdock(['guest', 'start', word])
     expect(code).toBe(0)
-    expect(out).toBe('Debian is stopped.\n')
+    expect(out).toBe('Debian is off.\n')
     expect(host.calls.at(-2)).toEqual({ name: 'guests.start', input: { guestId: guestHereId } })
   })
 
@@ -318,12 +318,12 @@ describe('the host', () => {
   it('changes settings and shows all of them', async () => {
     const { out } = await wdock(['settings', 'dockName=My desk', 'discovery=no'])
     expect(host.calls.at(-1)?.input).toEqual({ dockName: 'My desk', discovery: false })
-    expect(out).toContain('dockName:  My desk\n')
+    expect(out).toContain('dockName:   My desk\n')
   })
 
   it('opens a window on a guest with the token in the fragment', async () => {
     const { windows } = await wdock(['guest', 'screen', 'travel'])
     const { url, token } = server ?? { url: '', token: '' }
-    expect(windows).toEqual([`${url}#/guest/${laptopId}/${guestThereId}?token=${token}`])
+    expect(windows).toEqual([{ url, token, view: `guest/${laptopId}/${guestThereId}` }])
   })
 })

@@ -1,8 +1,9 @@
 /** The real terminal, file system and host behind a run of `wdock`. */
 import { createInterface } from 'node:readline/promises'
+import { findWindowProgram } from '../installation.ts'
 import { connectToHost } from '../ipc/connect.ts'
 import { resolvePaths } from '../platform/paths.ts'
-import { exitCodes, type Io } from './command.ts'
+import { exitCodes, type HostPage, type Io } from './command.ts'
 
 /** The world of this process. */
 export function terminalIo(): Io {
@@ -14,21 +15,24 @@ export function terminalIo(): Io {
     ask,
     onInterrupt,
     connect: () => connectToHost(process.env),
-    runAgent: async (options) => {
+    runAgent: async ({ openWindow, json }) => {
       // Loaded only here: every other command starts without the host's code.
       const { runAgent } = await import('../agent.ts')
-      return runAgent({ ...options, env: process.env, endWithWindow: false })
+      return runAgent({ env: process.env, window: openWindow ? 'apart' : 'none', json })
     },
-    openWindow: async (url) => {
-      const { openWindow } = await import('../browser/open-window.ts')
-      await openWindow({
-        url,
-        profileRoot: resolvePaths(process.env).config,
-        env: process.env,
-        detached: true,
-      })
-    },
+    openWindow,
   }
+}
+
+/** In the installed program's own window, which finds the host by itself; in Chromium where there is none. */
+async function openWindow({ url, token, view }: HostPage): Promise<void> {
+  const browser = await import('../browser/open-window.ts')
+  const { env } = process
+  const program = findWindowProgram()
+  if (program !== null) return await browser.openOwnWindow({ program, link: `wdock:${view}`, url, env })
+  const fragment = view === '' ? `token=${token}` : `/${view}?token=${token}`
+  const profileRoot = resolvePaths(env).config
+  await browser.openWindow({ url: `${url}#${fragment}`, profileRoot, env, detached: true })
 }
 
 async function ask(question: string): Promise<string | null> {

@@ -5,7 +5,8 @@ import { z } from 'zod'
 import { type HostSettings, hostSettings } from '../../shared/models/host-state.ts'
 import { readJson, writeJsonAtomic } from '../platform/atomic-file.ts'
 
-const settingsFile = z.strictObject({ version: z.literal(1), settings: hostSettings })
+/** A setting that came with a later version than the file is missing from it. */
+const settingsFile = z.strictObject({ version: z.literal(1), settings: hostSettings.partial() })
 
 /** The port other docks try when a person types an address without one. */
 export const defaultPort = 47315
@@ -28,8 +29,9 @@ export class Settings {
       port: defaultPort,
       discovery: true,
       theme: 'system',
+      whenClosed: 'stay',
     }
-    return new Settings(path, { ...initial, ...stored?.settings, ...overrides })
+    return new Settings(path, { ...hostSettings.parse({ ...initial, ...stored?.settings }), ...overrides })
   }
 
   get current(): HostSettings {

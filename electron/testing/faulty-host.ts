@@ -23,8 +23,7 @@ async function at(point: string): Promise<void> {
 try {
   process.exitCode = await runAgent({
     env: process.env,
-    openWindow: false,
-    endWithWindow: false,
+    window: 'none',
     json: true,
     faults: { at },
   })

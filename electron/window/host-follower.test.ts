@@ -3,7 +3,13 @@ import type { HostEvent } from '../../shared/models/host-state.ts'
 import { silentLog } from '../platform/log.ts'
 import { followHost } from './host-follower.ts'
 
-const settings = { dockName: 'This PC', port: 0, discovery: true, theme: 'system' } as const
+const settings = {
+  dockName: 'This PC',
+  port: 0,
+  discovery: true,
+  theme: 'system',
+  whenClosed: 'stay',
+} as const
 
 function snapshot(dockName: string): HostEvent {
   const info = {

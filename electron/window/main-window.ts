@@ -1,7 +1,7 @@
 /**
  * The one window. Promises a page without any privilege (sandboxed, isolated, no Node), shown when it has
- * something to show, where the person left it. Closing it hides it: the host goes on behind the tray, so that
- * other docks still reach this one; quitting is said explicitly.
+ * something to show, where the person left it. Closing it hides it where the app is to stay, so that other docks
+ * still reach this one.
  */
 import type { BrowserWindow, Screen, WebContents, WebPreferences } from 'electron'
 import type { Log } from '../platform/log.ts'
@@ -19,6 +19,10 @@ export interface MainWindowOptions {
   placePath: string
   iconPath: string
   devTools: boolean
+  /** Asked at each close: true where the app stays behind a hidden window. */
+  staysBehind(): boolean
+  /** The person has closed the window and the app stays. */
+  onHidden(): void
   log: Log
 }
 
@@ -51,9 +55,10 @@ export async function openMainWindow(options: MainWindowOptions): Promise<MainWi
     savePlace(options.placePath, { bounds: window.getNormalBounds(), maximized: window.isMaximized() }).catch(
       (error: unknown) => options.log.warn('window place not saved', { error }),
     )
-    if (released) return
+    if (released || !options.staysBehind()) return
     event.preventDefault()
     window.hide()
+    options.onHidden()
   })
   window.webContents.on('render-process-gone', (_event, details) => {
     options.log.error('page ended', { reason: details.reason })

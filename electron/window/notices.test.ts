@@ -21,7 +21,7 @@ function state(change: Partial<HostState> = {}): HostState {
       demoGuestAvailable: false,
       isDemo: false,
     },
-    settings: { dockName: 'This PC', port: 0, discovery: true, theme: 'system' },
+    settings: { dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
     docks: [],
     guests: [],
     operations: [],

@@ -1,4 +1,7 @@
-/** The end of the app: windows close, then the host stops in order, then the process ends. Guests run on. */
+/**
+ * The end of the app: the window closes, then the host stops in order, then the process ends. A window that closes
+ * by itself, rather than hide, begins it. Guests run on.
+ */
 import type { App } from 'electron'
 import type { Log } from '../platform/log.ts'
 
@@ -13,6 +16,7 @@ export interface EndOptions {
 export function endInOrder(app: App, options: EndOptions): void {
   let stopped = false
   let stopping = false
+  app.on('window-all-closed', () => app.quit())
   app.on('before-quit', () => options.release())
   app.on('will-quit', (event) => {
     if (stopped) return

@@ -1,5 +1,6 @@
 /** The connection's promises: a snapshot after every loss, growing pauses, calls that fail at once while away. */
 import { describe, expect, it } from 'vitest'
+import { fail } from '../../shared/errors/index.ts'
 import type { HostEvent } from '../../shared/models/host-state.ts'
 import { hostState } from '../fixtures/things.ts'
 import { backOffMs, createConnection, type OpenTransport, type Transport } from './connection.ts'
@@ -41,15 +42,15 @@ const snapshot: HostEvent = { type: 'snapshot', state: hostState({}) }
 interface Seen {
   events: string[]
   links: LinkState['kind'][]
+  reasons: string[]
   pauses: number[]
 }
 
 /** Runs a connection until `enough` pauses were made, then stops it. */
 async function watchUntil(transport: Transport, enough: number): Promise<Seen> {
-  const seen: Seen = { events: [], links: [], pauses: [] }
+  const seen: Seen = { events: [], links: [], reasons: [], pauses: [] }
   await new Promise<void>((resolve) => {
     const connection = createConnection(transport, {
-      nowMs: () => 1000,
       sleep: async (ms) => {
         seen.pauses.push(ms)
         if (seen.pauses.length < enough) return
@@ -59,7 +60,10 @@ async function watchUntil(transport: Transport, enough: number): Promise<Seen> {
     })
     const stop = connection.start({
       onEvent: (event) => seen.events.push(event.type),
-      onLink: (link) => seen.links.push(link.kind),
+      onLink: (link) => {
+        seen.links.push(link.kind)
+        if (link.kind === 'away') seen.reasons.push(link.error.code)
+      },
     })
   })
   return seen
@@ -87,6 +91,13 @@ describe('connection to the host', () => {
     const seen = await watchUntil(failing, 7)
     expect(seen.pauses).toEqual([300, 600, 1200, 2400, 4800, 5000, 5000])
     expect(backOffMs(50)).toBe(5000)
+  })
+
+  it('tells a host that is silent from one that refuses this page, and asks both again', async () => {
+    const silent = await watchUntil({ open: () => Promise.reject(new Error('nobody there')) }, 2)
+    expect(silent.reasons).toEqual(['host.out_of_touch', 'host.out_of_touch'])
+    const refusing = await watchUntil({ open: () => Promise.reject(fail('host.page_refused')) }, 2)
+    expect(refusing.reasons).toEqual(['host.page_refused', 'host.page_refused'])
   })
 
   it('fails a call at once while the host is away, with a sentence to act on', async () => {

@@ -1,10 +1,11 @@
 /**
  * Keeps the page in touch with the host: opens a transport, watches the state, and after any loss tries again
  * with a growing pause. Promises one snapshot after every reconnection, so that nobody has to repair old state.
- * Relies on a `Transport` that tells when it closed; pauses and the clock are injected.
+ * A host that was started anew has another address and key: the page says so, and what to do. Relies on a
+ * `Transport` that tells when it closed; pauses are injected.
  */
 import { type ClientLink, createORPCClient, DynamicLink } from '@orpc/client'
-import { fail } from '../../shared/errors/index.ts'
+import { type ErrorShape, fail, isCode } from '../../shared/errors/index.ts'
 import type { ConnectionListener, HostClient, HostConnection } from './host-client.ts'
 
 type NoContext = Record<never, never>
@@ -17,13 +18,18 @@ export interface OpenTransport {
 }
 
 export interface Transport {
-  /** @throws when nobody answers; the connection then waits and asks again. */
+  /** @throws host.page_refused, or anything when nobody answers; the connection then waits and asks again. */
   open(): Promise<OpenTransport>
 }
 
 export interface Pacing {
   sleep(ms: number, signal: AbortSignal): Promise<void>
-  nowMs(): number
+}
+
+interface WatchEnd {
+  sawSnapshot: boolean
+  /** What to say if the host is away now. */
+  error: ErrorShape
 }
 
 const firstPauseMs = 300
@@ -55,24 +61,20 @@ export function createConnection(transport: Transport, pacing: Pacing = realPaci
 
   async function keepWatching(listener: ConnectionListener, signal: AbortSignal): Promise<void> {
     let attempt = 0
-    let awaySinceMs: number | null = null
     while (!signal.aborted) {
-      const sawSnapshot = await watchOnce(listener, signal)
+      const { sawSnapshot, error } = await watchOnce(listener, signal)
       if (signal.aborted) return
-      if (sawSnapshot) {
-        attempt = 0
-        awaySinceMs = null
-      }
-      awaySinceMs ??= pacing.nowMs()
-      if (current === null) listener.onLink({ kind: 'away', sinceMs: awaySinceMs })
+      if (sawSnapshot) attempt = 0
+      if (current === null) listener.onLink({ kind: 'away', error })
       await pacing.sleep(backOffMs(attempt), signal)
       attempt += 1
     }
   }
 
   /** One watch from its snapshot to its end. A transport that is still open afterwards is kept for the next one. */
-  async function watchOnce(listener: ConnectionListener, signal: AbortSignal): Promise<boolean> {
+  async function watchOnce(listener: ConnectionListener, signal: AbortSignal): Promise<WatchEnd> {
     let sawSnapshot = false
+    let error = fail('host.out_of_touch')
     const giveUp = new AbortController()
     const timer = setTimeout(() => giveUp.abort(), firstSnapshotTimeoutMs)
     try {
@@ -85,13 +87,14 @@ export function createConnection(transport: Transport, pacing: Pacing = realPaci
         sawSnapshot = true
         listener.onLink({ kind: 'live' })
       }
-    } catch {
+    } catch (thrown) {
+      if (isCode(thrown, 'host.page_refused')) error = thrown
       current?.close()
       current = null
     } finally {
       clearTimeout(timer)
     }
-    return sawSnapshot
+    return { sawSnapshot, error: error.toJSON() }
   }
 
   async function openTracked(): Promise<OpenTransport> {
@@ -106,7 +109,6 @@ export function createConnection(transport: Transport, pacing: Pacing = realPaci
 }
 
 const realPacing: Pacing = {
-  nowMs: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       const timer = setTimeout(done, ms)

@@ -4,12 +4,13 @@
  */
 import type { ContractRouterClient } from '@orpc/contract'
 import type { Contract } from '../../shared/contract.ts'
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { HostEvent } from '../../shared/models/host-state.ts'
 
 export type HostClient = ContractRouterClient<Contract>
 
-/** Whether the host answers. `away` is shown to people, `connecting` only at the very start. */
-export type LinkState = { kind: 'connecting' } | { kind: 'live' } | { kind: 'away'; sinceMs: number }
+/** Whether the host answers. `away` is shown to people with its reason, `connecting` only at the very start. */
+export type LinkState = { kind: 'connecting' } | { kind: 'live' } | { kind: 'away'; error: ErrorShape }
 
 export interface ConnectionListener {
   onEvent(event: HostEvent): void

@@ -26,18 +26,20 @@ export const electronTransport: Transport = {
 }
 
 const openTimeoutMs = 5000
+const probeTimeoutMs = 2000
 
 /** @param token the secret that the page was opened with */
 export function socketTransport(token: string | null): Transport {
   return {
     async open() {
-      if (token === null) throw fail('host.out_of_touch')
+      if (token === null) throw fail('host.page_refused')
       const address = new URL('rpc', window.location.href)
       address.protocol = window.location.protocol === 'https:' ? 'wss:' : 'ws:'
       address.search = new URLSearchParams({ token }).toString()
       address.hash = ''
       const socket = new WebSocket(address)
-      await opened(socket)
+      if (!(await opened(socket)))
+        throw fail((await hostServes()) ? 'host.page_refused' : 'host.out_of_touch')
       const closed = new Promise<void>((resolve) => {
         socket.addEventListener('close', () => resolve(), { once: true })
       })
@@ -50,16 +52,27 @@ export function socketTransport(token: string | null): Transport {
   }
 }
 
-function opened(socket: WebSocket): Promise<void> {
-  return new Promise((resolve, reject) => {
+function opened(socket: WebSocket): Promise<boolean> {
+  return new Promise((resolve) => {
     const timer = setTimeout(() => socket.close(), openTimeoutMs)
-    socket.addEventListener('open', () => {
+    const settle = (isOpen: boolean): void => {
       clearTimeout(timer)
-      resolve()
-    })
-    socket.addEventListener('close', () => {
-      clearTimeout(timer)
-      reject(fail('host.out_of_touch'))
-    })
+      resolve(isOpen)
+    }
+    socket.addEventListener('open', () => settle(true))
+    socket.addEventListener('close', () => settle(false))
   })
+}
+
+/** A browser hides why a WebSocket failed; whether anybody is there at all, plain HTTP tells. */
+async function hostServes(): Promise<boolean> {
+  const probe = fetch(new URL('/', window.location.href), {
+    method: 'HEAD',
+    cache: 'no-store',
+    signal: AbortSignal.timeout(probeTimeoutMs),
+  })
+  return await probe.then(
+    () => true,
+    () => false,
+  )
 }

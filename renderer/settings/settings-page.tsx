@@ -42,6 +42,23 @@ export function SettingsPage() {
           onChange={(theme) => void change({ theme }, 'Saved the look.')}
         />
       </Section>
+      <Section title="Window">
+        <Choice
+          label="When this window is closed"
+          value={settings.whenClosed}
+          options={[
+            ['stay', 'Stay reachable'],
+            ['quit', 'Quit'],
+          ]}
+          onChange={(whenClosed) => void change({ whenClosed }, 'Saved.')}
+        />
+        <p className="field__hint">
+          Staying, it lets other PCs move guests here. Running guests go on in either case.
+        </p>
+        <div>
+          <Button onClick={() => void actions.quitHost()}>Quit Wireless Dock+ now</Button>
+        </div>
+      </Section>
       <Section title="Network">
         <DiscoverySwitch
           on={settings.discovery}

@@ -1,7 +1,7 @@
 /**
  * Builds the demo guest without root: `node scripts/demo-guest/build.mjs [outDir]` (default .cache/demo-guest).
- * Promises: vmlinuz, initrd.gz, disk.qcow2 and manifest.json in outDir, replaced all together; nothing is done
- * when they come from the present recipe. Relies on Debian's package lists, dpkg-deb, mke2fs, qemu-img, Node 20.
+ * Promises: vmlinuz, initrd.gz, disk.qcow2, manifest.json and copyright.txt in outDir, replaced all together;
+ * nothing is done when they come from the present recipe. Relies on Debian's package lists, dpkg-deb, mke2fs, qemu-img, Node 20.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -26,7 +26,7 @@ import { gzipSync } from 'node:zlib'
 import { findProgram } from '../lib/programs.mjs'
 import { Advice, report, say } from '../lib/progress.mjs'
 import { cpioArchive } from './cpio.mjs'
-import { dependencyOf, download, firstFolder, unpack, versionsOf } from './debian.mjs'
+import { copyrightOf, dependencyOf, download, firstFolder, unpack, versionsOf } from './debian.mjs'
 import { collectModules } from './modules.mjs'
 
 const run = promisify(execFile)
@@ -227,6 +227,7 @@ export async function buildDemoGuest(outDir) {
     await buildInitrd(work, root)
     await buildDisk(work)
     await writeManifest(join(work, 'out'), packages)
+    await writeFile(join(work, 'out/copyright.txt'), await copyrightOf(root, packages))
     await mkdir(finished, { recursive: true })
     for (const name of await readdir(join(work, 'out')))
       await copyFile(join(work, 'out', name), join(finished, name))

@@ -3,7 +3,7 @@
  * machine has, downloaded into a folder, unpacked there.
  */
 import { execFile } from 'node:child_process'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Advice } from '../lib/progress.mjs'
@@ -58,6 +58,19 @@ export async function unpack(folder, packageFiles) {
 export function versionsOf(fileNames) {
   const pairs = fileNames.map((file) => file.split('_').slice(0, 2).map(decodeURIComponent))
   return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** What whoever passes the guest on must pass on with it. @param {Record<string, string>} packages name → version */
+export async function copyrightOf(root, packages) {
+  const parts = [
+    'The demo guest is made of Debian packages. Their sources: apt-get source NAME=VERSION, or\n' +
+      'https://snapshot.debian.org/. The terms of each, as Debian gives them:\n',
+  ]
+  for (const [name, version] of Object.entries(packages)) {
+    const terms = await readFile(join(root, 'usr/share/doc', name, 'copyright'), 'utf8')
+    parts.push(`\n======== ${name} ${version} ========\n\n${terms}`)
+  }
+  return parts.join('')
 }
 
 /** Joins below the first of several roots that has the path; Debian moved /lib to /usr/lib. */

@@ -1,26 +1,24 @@
 /**
  * Proves the packing without Electron's binary: electron-builder packs the built app around a placeholder, the
- * archive is opened again, and the host is started out of it and asked for its state. Promises to use no
- * network and to leave nothing behind.
+ * archive is opened again, and hosts are started as an installed program starts them: out of the archive, and by
+ * `wdock` on the packed Node. Promises to use no network once the demo guest is there, and to leave nothing behind.
  *
  *   node scripts/packaging/prove.ts
  */
-import { execFile, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { z } from 'zod'
-import { connectToHost } from '../../electron/ipc/connect.ts'
-import { choosePaths } from '../../electron/platform/paths.ts'
 import { extractAsar } from './asar.ts'
+import { type DebContents, packDeb } from './deb.ts'
+import { askHost, type HostAnswers, wdockEnvironment } from './packed-host.ts'
 import { makePlaceholder, readFuses } from './placeholder.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const run = promisify(execFile)
 const packTimeoutMs = 60_000
-const readyTimeoutMs = 20_000
 
 export interface PackingProof {
   /** Paths inside the archive. */
@@ -29,26 +27,37 @@ export interface PackingProof {
   fuses: Record<string, boolean>
   /** What lies beside the archive. */
   resources: string[]
-  /** What the host that was started out of the archive said of itself. */
-  host: { appVersion: string; dockName: string }
-  /** The status and type of the page that it served. */
-  page: { status: number; type: string | null }
-  /** Its exit code after SIGTERM. */
-  exitCode: number | null
+  /** What the host that was started out of the archive said. */
+  archive: HostAnswers
+  /** What `wdock agent` said, called through a link from another folder. */
+  agent: HostAnswers
+  /** What `wdock` printed when it was asked for a demo guest, and for a window where there is no browser. */
+  commands: string[]
+  deb: DebContents
 }
 
 export async function provePacking(): Promise<PackingProof> {
-  const dir = mkdtempSync(join(tmpdir(), 'wdock-pack-'))
+  const dir = mkdtempSync(join(tmpdir(), 'wdp-'))
   try {
     await run(process.execPath, [join(root, 'scripts/build.mjs'), '--quiet'], { cwd: root })
     const packed = await pack(dir)
-    const extracted = join(dir, 'extracted')
-    const files = extractAsar(join(packed, 'resources/app.asar'), extracted)
+    const resources = readdirSync(join(packed, 'resources')).sort()
+    const electronSees = openArchive(packed, join(dir, 'seen'))
+    const wdock = linkWdock(packed, join(dir, 'bin'))
+    const commands: string[] = []
     return {
-      archived: files.map((file) => file.path),
+      archived: electronSees.archived,
       fuses: readFuses(join(packed, 'wireless-dock-plus')),
-      resources: readdirSync(join(packed, 'resources')).sort(),
-      ...(await askHost(extracted, join(dir, 'home'))),
+      resources,
+      archive: await askHost([process.execPath, electronSees.entry, '--json'], join(dir, 'h1')),
+      agent: await askHost([wdock, 'agent', '--json'], join(dir, 'h2'), async (home) => {
+        const env = { ...wdockEnvironment(home), DISPLAY: ':9', WDOCK_BROWSER: '/nowhere' }
+        for (const words of [['guest', 'create', 'Packed guest', '--demo'], ['open']]) {
+          commands.push((await run(wdock, words, { env })).stdout)
+        }
+      }),
+      commands,
+      deb: await packDeb(packed, dir),
     }
   } finally {
     rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
@@ -74,52 +83,19 @@ async function pack(dir: string): Promise<string> {
   return join(dir, 'out/linux-unpacked')
 }
 
-async function askHost(
-  extracted: string,
-  home: string,
-): Promise<Pick<PackingProof, 'host' | 'page' | 'exitCode'>> {
-  const env = {
-    ...process.env,
-    WDOCK_HOME: home,
-    WDOCK_NAME: 'Packed',
-    WDOCK_PORT: '0',
-    WDOCK_DISCOVERY: 'off',
-  }
-  const child = spawn(process.execPath, [join(extracted, 'dist/headless.mjs'), '--json'], {
-    cwd: extracted,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = new Promise<number | null>((done) => child.once('exit', done))
-  try {
-    await readyLine(child.stdout)
-    const { client, host, close } = await connectToHost(env)
-    const { info, settings } = await client.state.get()
-    await close()
-    const response = await fetch(host.url)
-    const page = { status: response.status, type: response.headers.get('content-type') }
-    await response.arrayBuffer()
-    child.kill('SIGTERM')
-    const exitCode = await exited
-    return { host: { appVersion: info.appVersion, dockName: settings.dockName }, page, exitCode }
-  } finally {
-    if (child.exitCode === null) child.kill('SIGKILL')
-    await exited
-    // Where the sockets are when the folder's path is long.
-    rmSync(choosePaths(env).runtime, { recursive: true, force: true })
-  }
+/** Lays the archive out as Electron shows it to the app: a folder named as the file, among its neighbours. */
+function openArchive(packed: string, dir: string): { archived: string[]; entry: string } {
+  const resources = join(dir, 'resources')
+  const files = extractAsar(join(packed, 'resources/app.asar'), join(resources, 'app.asar'))
+  symlinkSync(join(packed, 'resources/demo-guest'), join(resources, 'demo-guest'))
+  return { archived: files.map((file) => file.path), entry: join(resources, 'app.asar/dist/headless.mjs') }
 }
 
-function readyLine(stdout: NodeJS.ReadableStream): Promise<string> {
-  return new Promise((done, reject) => {
-    const timer = setTimeout(() => reject(new Error('the packed host did not get ready')), readyTimeoutMs)
-    const lines = createInterface({ input: stdout })
-    lines.once('line', (line) => {
-      clearTimeout(timer)
-      done(line)
-    })
-    lines.once('close', () => reject(new Error('the packed host ended before it was ready')))
-  })
+/** `wdock` on a PATH, as a person links it. */
+function linkWdock(packed: string, dir: string): string {
+  mkdirSync(dir)
+  symlinkSync(join(packed, 'wdock'), join(dir, 'wdock'))
+  return join(dir, 'wdock')
 }
 
 if (import.meta.main) {

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { dock, dockId, pairing } from './dock.ts'
 import { guest } from './guest.ts'
-import { migrationRecord } from './migration.ts'
+import { type MigrationRecord, migrationRecord } from './migration.ts'
 import { operation } from './operation.ts'
 
 export const hostSettings = z.object({
@@ -15,6 +15,8 @@ export const hostSettings = z.object({
   /** Announce this dock and look for others on the local network. Takes effect at the next start. */
   discovery: z.boolean(),
   theme: z.enum(['system', 'light', 'dark']),
+  /** Closing the window that brought the host: it goes on for other docks, or ends. Guests run on either way. */
+  whenClosed: z.enum(['stay', 'quit']),
 })
 export type HostSettings = z.infer<typeof hostSettings>
 
@@ -40,7 +42,7 @@ export const hostState = z.object({
   guests: z.array(guest),
   operations: z.array(operation),
   pairings: z.array(pairing),
-  /** Newest first, bounded. */
+  /** Newest first, bounded. A record may change: a move that was cut at the handover is settled later. */
   migrations: z.array(migrationRecord),
 })
 export type HostState = z.infer<typeof hostState>
@@ -68,6 +70,15 @@ function upsert<T>(list: readonly T[], item: T, same: (other: T) => boolean): T[
 
 /** The most migrations kept in the state; older ones stay in the history file. */
 export const keptMigrations = 200
+
+/** A history with a record: in its old place when it was there, else as the newest. */
+export function withRecord(
+  migrations: readonly MigrationRecord[],
+  record: MigrationRecord,
+): MigrationRecord[] {
+  const index = migrations.findIndex((known) => known.id === record.id)
+  return index < 0 ? [record, ...migrations].slice(0, keptMigrations) : migrations.with(index, record)
+}
 
 /** Applies a fact to a state. Pure; the host and every face use this one function. */
 export function applyHostEvent(state: HostState | null, event: HostEvent): HostState | null {
@@ -100,7 +111,7 @@ export function applyHostEvent(state: HostState | null, event: HostEvent): HostS
     case 'pairing.removed':
       return { ...state, pairings: state.pairings.filter((other) => other.id !== event.pairingId) }
     case 'migration.recorded':
-      return { ...state, migrations: [event.record, ...state.migrations].slice(0, keptMigrations) }
+      return { ...state, migrations: withRecord(state.migrations, event.record) }
     case 'settings.changed':
       return { ...state, settings: event.settings }
   }

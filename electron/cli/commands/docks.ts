@@ -90,14 +90,15 @@ async function confirmCode(call: Call, client: HostClient, pairing: Pairing): Pr
 
 async function pairings(call: Call): Promise<Outcome> {
   const state = await (await call.host()).state.get()
-  const rows = state.pairings.map((one) => [
+  const open = state.pairings.filter((one) => one.state.kind !== 'ended')
+  const rows = open.map((one) => [
     one.dockName,
     one.role === 'initiator' ? 'asked from here' : 'asked from there',
     pairingWords(one.state),
     one.id.slice(0, 8),
   ])
   return {
-    value: { pairings: state.pairings },
+    value: { pairings: open },
     text: table(['DOCK', 'BY', 'STATE', 'ID'], rows, 'No pairing is going on.'),
   }
 }

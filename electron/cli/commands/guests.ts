@@ -5,6 +5,7 @@ import { fail } from '../../../shared/errors/index.ts'
 import { formatBytes, formatDuration, formatMemory } from '../../../shared/format.ts'
 import type { Guest } from '../../../shared/models/guest.ts'
 import type { HostState } from '../../../shared/models/host-state.ts'
+import { guestStateWord } from '../../../shared/words.ts'
 import type { HostClient } from '../../ipc/connect.ts'
 import { type Call, type Command, type Outcome, usage } from '../command.ts'
 import { confirm, yesFlag } from '../confirm.ts'
@@ -90,7 +91,7 @@ async function picture(call: Call): Promise<Outcome> {
   const { output } = call.flags
   if (typeof output !== 'string' && !call.json) throw usage({ name: 'guest picture' }, '--output is missing')
   const found = await client.guests.picture({ guestId: guest.id, dockId: guest.dockId, sinceRevision: null })
-  if (!found) throw fail('guest.no_screen', { name: guest.name, state: guest.state.kind })
+  if (!found) throw fail('guest.no_screen', { name: guest.name, state: guestStateWord(guest.state) })
   if (typeof output !== 'string') return { value: found, text: '' }
   const path = resolve(output)
   await writeFile(path, Buffer.from(found.pngBase64, 'base64'))
@@ -106,7 +107,7 @@ async function screen(call: Call): Promise<Outcome> {
       return { value: { url }, text: url }
     }
     const { url, token } = connection.host
-    await call.io.openWindow(`${url}#/guest/${guest.dockId}/${guest.id}?token=${token}`)
+    await call.io.openWindow({ url, token, view: `guest/${guest.dockId}/${guest.id}` })
     return { value: {}, text: `The screen of ${printable(guest.name)} is open.` }
   } finally {
     await connection.close()

@@ -17,7 +17,7 @@ async function open(call: Call): Promise<Outcome> {
   const connection = await call.io.connect()
   try {
     const { url, token } = connection.host
-    await call.io.openWindow(`${url}#token=${token}`)
+    await call.io.openWindow({ url, token, view: '' })
     return { value: { url }, text: 'The window is open.' }
   } finally {
     await connection.close()
@@ -73,6 +73,10 @@ const readers: { [Name in keyof HostSettings]: (text: string) => HostSettings[Na
   theme: (text) => {
     if (text === 'system' || text === 'light' || text === 'dark') return text
     throw usage({ name: 'settings' }, 'theme must be system, light or dark')
+  },
+  whenClosed: (text) => {
+    if (text === 'stay' || text === 'quit') return text
+    throw usage({ name: 'settings' }, 'whenClosed must be stay or quit')
   },
 }
 
