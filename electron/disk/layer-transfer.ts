@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
-import { fail } from '../../shared/errors/index.ts'
+import { fail, isCode } from '../../shared/errors/index.ts'
 import type { LayerId } from '../../shared/models/guest-definition.ts'
 import { fsFailure } from '../platform/atomic-file.ts'
 import { ByteReader, writeAll } from './byte-stream.ts'
@@ -64,7 +64,8 @@ export async function sendLayer(
  * Receives layer `id` into `store`, going on where an earlier try was cut. A layer that is already there is
  * confirmed without a byte of it being sent.
  * @throws disk.layer_corrupt when the hash is wrong: what arrived is thrown away; disk.transfer_cut and
- * host.cancelled: what arrived is kept (`store.discardPartial` throws it away); host.disk_full
+ * host.cancelled: what arrived is kept (`store.discardPartial` throws it away); host.disk_full: what arrived is
+ * thrown away, because it is a part of what fills the disk
  */
 export async function receiveLayer(
   stream: Duplex,
@@ -77,7 +78,10 @@ export async function receiveLayer(
     const present = await store.find(id)
     if (present) return await confirmPresent(stream, present, expected, options)
     const partial = await usablePartial(store, id, expected)
-    const sha256 = await receiveRest(stream, partial, expected, options)
+    const sha256 = await receiveRest(stream, partial, expected, options).catch(async (error) => {
+      if (isCode(error, 'host.disk_full')) await store.discardPartial(id)
+      throw error
+    })
     if (sha256 !== expected.sha256) {
       await store.discardPartial(id)
       throw fail('disk.layer_corrupt', { layer: id })

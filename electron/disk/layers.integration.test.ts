@@ -171,6 +171,16 @@ describe('the layer store', () => {
     })
   })
 
+  it('keeps no layer whose note could not be written, because nobody would find it again', async () => {
+    const store = new LayerStore(dir)
+    const id = newLayerId()
+    const file = join(dir, 'new.qcow2')
+    await createEmpty(file, mebibyteBytes)
+    await mkdir(join(dir, 'layers', `${id}.json`), { recursive: true })
+    await expect(store.addFromFile(file, id)).rejects.toThrow()
+    expect(readdirSync(join(dir, 'layers'))).toEqual([`${id}.json`])
+  })
+
   it('makes no path of what is no layer id', () => {
     expect(() => new LayerStore(dir).path('../../etc/passwd')).toThrow(
       expect.objectContaining({ code: 'host.bad_input' }),

@@ -127,7 +127,11 @@ export class LayerStore {
     } catch (error) {
       throw fsFailure(error, this.path(id))
     }
-    await writeJsonAtomic(this.#notePath(id), info)
+    await writeJsonAtomic(this.#notePath(id), info).catch(async (error) => {
+      // Nobody would find it without its note, or ever remove it.
+      await rm(this.path(id), { force: true })
+      throw error
+    })
     return info
   }
 

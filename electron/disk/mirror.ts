@@ -70,7 +70,7 @@ export interface MirrorTarget {
   speedBytesPerSecond?: number
 }
 
-/** Source: starts a mirror. @throws disk.mirror_failed; then nothing is left of it */
+/** Source: starts a mirror. @throws disk.mirror_failed, disk.mirror_full; then nothing is left of it */
 export async function startMirror(qmp: QmpSession, target: MirrorTarget): Promise<MirrorJob> {
   const jobId = mirrorId(target.nodeName)
   const targetNode = mirrorTarget(target.nodeName)
@@ -266,10 +266,14 @@ export class MirrorJob {
   }
 }
 
-/** Any reason as disk.mirror_failed, told in the detail. */
+/**
+ * Any reason as disk.mirror_failed, told in the detail; as disk.mirror_full where QEMU names ENOSPC (strerror): a
+ * mirror writes nowhere but to its target.
+ */
 function mirrorFailure(reason: unknown): WdockError {
   const detail = reason instanceof Error ? detailOf(reason) : String(reason)
-  return fail('disk.mirror_failed', {}, { detail, cause: reason })
+  const isFull = /No space left on device|Disk quota exceeded/.test(detail)
+  return fail(isFull ? 'disk.mirror_full' : 'disk.mirror_failed', {}, { detail, cause: reason })
 }
 
 function detailOf(error: Error): string {

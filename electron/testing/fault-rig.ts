@@ -24,6 +24,15 @@ export type RealBlow =
 const entry = join(import.meta.dirname, 'faulty-host.ts')
 const memoryMebibytes = 256
 
+export interface RigOptions {
+  /** More environment for both docks. */
+  env?: Readonly<Record<string, string>>
+  /** Guests that start on the laptop beside the first. */
+  moreGuests?: readonly string[]
+  /** What is to be done to their folders before the docks start. */
+  beforeStart?: (rig: FaultRig) => Promise<void>
+}
+
 /** What was seen of one struck move. */
 export interface Seen {
   operation: Operation | null
@@ -37,9 +46,10 @@ export class FaultRig {
   readonly pc: DockProcess
   readonly namespaces: NamespacePair | null
   guestId = ''
+  moreGuestIds: string[] = []
   boot = ''
 
-  private constructor(folder: string, namespaces: NamespacePair | null) {
+  private constructor(folder: string, namespaces: NamespacePair | null, { env }: RigOptions) {
     this.folder = folder
     this.namespaces = namespaces
     const dock = (home: string, name: string, port: number, end: { name: string; address: string } | null) =>
@@ -51,18 +61,24 @@ export class FaultRig {
         bindAddress: end?.address ?? '127.0.0.1',
         discovery: false,
         entry,
+        ...(env === undefined ? {} : { env }),
       })
     this.laptop = dock('a', 'Laptop', 47431, namespaces?.a ?? null)
     this.pc = dock('b', 'Tower', 47432, namespaces?.b ?? null)
   }
 
-  static async create(): Promise<FaultRig> {
+  static async create(options: RigOptions = {}): Promise<FaultRig> {
     const namespaces = (await namespacesAllowed()) ? await createNamespacePair() : null
-    const rig = new FaultRig(await makeDocksFolder(), namespaces)
+    const rig = new FaultRig(await makeDocksFolder(), namespaces, options)
     try {
+      await options.beforeStart?.(rig)
       await makePairedDocks(rig.laptop, rig.pc)
       await Promise.all([rig.laptop.start(), rig.pc.start()])
-      rig.guestId = await rig.laptop.startDemoGuest('Demo', memoryMebibytes)
+      const names = ['Demo', ...(options.moreGuests ?? [])]
+      const ids = await Promise.all(names.map((name) => rig.laptop.startDemoGuest(name, memoryMebibytes)))
+      const [first = '', ...more] = ids
+      rig.guestId = first
+      rig.moreGuestIds = more
       const witness = await rig.laptop.witness(rig.guestId)
       rig.boot = (await witness.waitForTicks(1)).boot
       witness.close()
@@ -212,7 +228,7 @@ export class FaultRig {
     if ((await list(dock.guestDir(this.guestId))).length > 0) found.push('its folder')
     const run = await list(dock.runDir(this.guestId))
     if (run.length > 0) found.push(`its sockets: ${run.join(' ')}`)
-    const journals = await list(join(dock.guestDir(''), '..', 'journal'))
+    const journals = await journalsOf(dock)
     if (journals.length > 0) found.push(`journals: ${journals.join(' ')}`)
     if (qemusOf(await commandLines(), dock.runDir(this.guestId)) > 0) found.push('a QEMU')
     return found
@@ -226,7 +242,12 @@ export class FaultRig {
     )
     const guest = await dock.guest(this.guestId)
     if (guest?.operationId !== null) ills.push('an operation holds it')
-    const journals = await readdir(join(dock.guestDir(''), '..', 'journal')).catch(() => [])
+    // The dock it comes from says that the journal may go, a moment after the guest runs here.
+    let journals = await journalsOf(dock)
+    for (const endMs = performance.now() + 5000; journals.length > 0 && performance.now() < endMs; ) {
+      await wait(20)
+      journals = await journalsOf(dock)
+    }
     if (journals.length > 0) ills.push(`journals: ${journals.join(' ')}`)
     const witness = await dock.witness(this.guestId)
     try {
@@ -247,6 +268,10 @@ async function resumed(witness: WitnessReader, sinceMs: number): Promise<number 
     if (performance.now() > endMs) return null
   }
   return Math.round((after()[1] ?? 0) - sinceMs)
+}
+
+async function journalsOf(dock: DockProcess): Promise<string[]> {
+  return await readdir(join(dock.guestDir(''), '..', 'journal')).catch(() => [])
 }
 
 async function commandLines(): Promise<string[]> {

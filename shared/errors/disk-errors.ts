@@ -57,6 +57,11 @@ export const diskErrors = {
     fix: 'Check the free space there and the link, then try again.',
     permanent: false,
   },
+  'disk.mirror_full': {
+    says: 'The disk of the other PC became full while the guest’s disk was copied to it.',
+    fix: 'The guest runs on where it was. Free some space on the other PC and try again.',
+    permanent: false,
+  },
   'disk.image_tool_failed': {
     says: 'Working on the disk image {path} failed.',
     fix: 'Read what qemu-img said below.',

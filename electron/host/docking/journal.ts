@@ -10,7 +10,7 @@ import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { dockId } from '../../../shared/models/dock.ts'
-import { syncFolder, writeFileAtomic } from '../../platform/atomic-file.ts'
+import { fsFailure, syncFolder, writeFileAtomic } from '../../platform/atomic-file.ts'
 import type { Log } from '../../platform/log.ts'
 
 export const journalHead = z.discriminatedUnion('side', [
@@ -64,7 +64,9 @@ export class Journal {
 
   /** Creates the file with room for every later stage, synced. @throws host.disk_full, host.no_permission */
   static async create(folder: string, head: JournalHead): Promise<Journal> {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error) => {
+      throw fsFailure(error, folder)
+    })
     const path = journalPath(folder, head)
     const content = Buffer.alloc(headBytes + slots * slotBytes)
     content.write(`${JSON.stringify(head)}\n`)
@@ -95,15 +97,19 @@ export class Journal {
     return this.#stage
   }
 
-  /** Records a stage; it is on the disk when this resolves. */
+  /** Records a stage; it is on the disk when this resolves. @throws host.disk_full (copy on write), host.no_permission */
   async record(stage: JournalStage): Promise<void> {
     const slot = Buffer.alloc(slotBytes)
     writeSlot(slot, stage)
-    const file = await open(this.#path, constants.O_RDWR | constants.O_DSYNC)
     try {
-      await file.write(slot, 0, slotBytes, headBytes + this.#nextSlot * slotBytes)
-    } finally {
-      await file.close()
+      const file = await open(this.#path, constants.O_RDWR | constants.O_DSYNC)
+      try {
+        await file.write(slot, 0, slotBytes, headBytes + this.#nextSlot * slotBytes)
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      throw fsFailure(error, this.#path)
     }
     this.#nextSlot += 1
     this.#stage = stage

@@ -1,0 +1,202 @@
+/** A real move between two real docks when a disk is full or memory is short: refused or undone by name, and clean. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { MigrationCheck } from '../../../shared/models/migration.ts'
+import type { Operation } from '../../../shared/models/operation.ts'
+import type { DockProcess } from '../../testing/dock-process.ts'
+import { FaultRig } from '../../testing/fault-rig.ts'
+import { mountsAllowed, SmallDisk } from '../../testing/small-disk.ts'
+import { memoryFreeBytes } from '../machine.ts'
+import type { FaultPoint } from './faults.ts'
+
+const mebibyte = 1024 ** 2
+/** "Runs on within a second." */
+const withinMs = 1000
+const canMount = await mountsAllowed()
+if (!canMount)
+  process.stderr.write('Full disks are not tested: this user may not mount a file system here.\n')
+
+let rig: FaultRig
+/** Everything that the destination keeps, and the journals of the source. */
+let diskThere: SmallDisk | null = null
+let journalsHere: SmallDisk | null = null
+
+beforeAll(async () => {
+  rig = await FaultRig.create({ beforeStart: canMount ? mountSmallDisks : async () => undefined })
+}, 120_000)
+afterAll(async () => {
+  await diskThere?.unmount()
+  await journalsHere?.unmount()
+  await rig?.destroy()
+}, 60_000)
+
+async function mountSmallDisks({ laptop, pc }: FaultRig): Promise<void> {
+  diskThere = await SmallDisk.mount(dataDir(pc), 320 * mebibyte)
+  journalsHere = await SmallDisk.mount(join(dataDir(laptop), 'journal'), 64 * 1024)
+}
+
+function dataDir(dock: DockProcess): string {
+  return join(dock.guestDir(''), '..')
+}
+
+/** Files that hold a part of something that did not arrive. */
+async function halves(dock: DockProcess): Promise<string[]> {
+  const files = await readdir(dataDir(dock), { recursive: true })
+  return files.filter((name) => /\.(partial|part|tmp)$/.test(name))
+}
+
+async function check(guestId: string): Promise<MigrationCheck> {
+  await rig.joined()
+  const [fromDockId, toDockId] = await Promise.all([rig.laptop.dockId(), rig.pc.dockId()])
+  return await rig.laptop.client.migrations.check({ guestId, fromDockId, toDockId })
+}
+
+async function moveAway(guestId: string): Promise<Operation> {
+  const [fromDockId, toDockId] = await Promise.all([rig.laptop.dockId(), rig.pc.dockId()])
+  const request = { guestId, fromDockId, toDockId }
+  const { operationId } = await rig.laptop.client.migrations.start(request)
+  return await rig.laptop.operationEnd(operationId)
+}
+
+/** The guest is where it was, whole, and nothing of it is on the other dock. */
+async function expectStayed(): Promise<void> {
+  expect(await rig.traces(rig.pc)).toEqual([])
+  expect(await halves(rig.pc)).toEqual([])
+  expect(await rig.ills(rig.laptop)).toEqual([])
+  const witness = await rig.laptop.witness(rig.guestId)
+  expect(await witness.check()).toMatchObject({ lost: 0, torn: 0, memoryIntact: true })
+  witness.close()
+}
+
+describe.skipIf(!canMount)('a full disk (needs mounts)', () => {
+  it('is seen by the check, and a move is refused, before anything is sent', async () => {
+    await diskThere?.fill()
+    const { blockers, estimate } = await check(rig.guestId)
+    expect(blockers.map(({ code }) => code)).toEqual(['migration.disk_short'])
+    expect(blockers[0]?.fix).toBe('Free some space on Tower.')
+    expect(estimate).toBeNull()
+    const { state } = await moveAway(rig.guestId)
+    expect(state).toMatchObject({ kind: 'failed', error: { code: 'migration.blocked' } })
+    await diskThere?.free()
+    await expectStayed()
+    expect((await check(rig.guestId)).blockers).toEqual([])
+  })
+
+  it('where the source keeps its journal: the move is refused, and nothing is begun there', async () => {
+    await journalsHere?.fill()
+    const { state } = await moveAway(rig.guestId)
+    await journalsHere?.free()
+    expect(state).toMatchObject({ kind: 'failed', error: { code: 'host.disk_full' } })
+    await expectStayed()
+  })
+
+  /**
+   * The space goes when every check has found enough of it, at `point`. @param goesOn false holds the move there until
+   * it ends by itself
+   */
+  async function fillAt(point: FaultPoint, leftBytes: number, goesOn: boolean): Promise<Operation['state']> {
+    const { laptop, pc, guestId } = rig
+    const witness = await laptop.witness(guestId)
+    try {
+      await witness.waitForTicks(3)
+      await rig.hold(laptop, point)
+      const operationId = await rig.begin(laptop, pc)
+      await rig.held(laptop, point)
+      const filledAtMs = performance.now()
+      await diskThere?.fill(leftBytes)
+      if (goesOn) await rig.release(laptop, point)
+      const { state } = await laptop.operationEnd(operationId, 30_000)
+      await witness.waitForTicks(5)
+      expect(Math.max(...witness.gaps(filledAtMs).map(({ lengthMs }) => lengthMs))).toBeLessThan(withinMs)
+      return state
+    } finally {
+      await rig.release(laptop, point)
+      await diskThere?.free()
+      witness.close()
+    }
+  }
+
+  it.each([
+    ['a disk layer', mebibyte],
+    ['a boot file', 6 * mebibyte],
+  ])('in the middle of %s ends the move by name; the guest runs on', async (_what, leftBytes) => {
+    const state = await fillAt('copying-layers', leftBytes, true)
+    expect(state).toMatchObject({ kind: 'failed', error: { code: 'migration.failed_there' } })
+    const error = state.kind === 'failed' ? state.error : null
+    expect(error?.message).toMatch(/^Tower could not take Demo: The disk that holds .* is full\.$/)
+    expect(error?.fix).toContain('Free some space')
+    await expectStayed()
+  })
+
+  it.each<[when: string, point: FaultPoint, goesOn: boolean]>([
+    ['before the disk is mirrored', 'launched', true],
+    ['while each write of the guest goes to both disks', 'mirroring-disk', false],
+  ])('%s ends the move by name; the guest runs on', async (_when, point, goesOn) => {
+    const state = await fillAt(point, 0, goesOn)
+    expect(state).toMatchObject({ kind: 'failed', error: { code: 'disk.mirror_full' } })
+    await expectStayed()
+  })
+
+  it('that is not full any more takes the guest', async () => {
+    await rig.move(rig.laptop, rig.pc)
+    expect(await rig.traces(rig.laptop)).toEqual([])
+    expect(await rig.ills(rig.pc)).toEqual([])
+    await rig.move(rig.pc, rig.laptop)
+    await expectStayed()
+  })
+})
+
+describe('memory that is short', () => {
+  it('is seen by the check, and a move is refused, until there is enough of it', async () => {
+    const { laptop } = rig
+    // It fits with room to spare; then a program takes so much that it does not. What others use meanwhile varies.
+    const freeMebibytes = (await memoryFreeBytes()) / mebibyte
+    const roomMebibytes = Math.min(1024, freeMebibytes / 6)
+    const guestId = await pausedGuest(Math.floor(freeMebibytes - 2 * roomMebibytes) * mebibyte)
+    const hog = await hold(Math.floor(3 * roomMebibytes) * mebibyte)
+    try {
+      const { blockers } = await check(guestId)
+      expect(blockers.map(({ code }) => code)).toEqual(['migration.memory_short'])
+      expect(blockers[0]?.message).toMatch(/^Tower has .* of memory free; Big needs .*\.$/)
+      expect(blockers[0]?.fix).toBe('Close programs or stop guests on Tower.')
+      const { state } = await moveAway(guestId)
+      expect(state).toMatchObject({ kind: 'failed', error: { code: 'migration.blocked' } })
+      expect((await laptop.guest(guestId))?.state.kind).toBe('paused')
+      expect(await rig.pc.guest(guestId)).toBeUndefined()
+    } finally {
+      await hog.release()
+    }
+    expect((await check(guestId)).blockers).toEqual([])
+    await laptop.client.guests.forceOff({ guestId })
+    await expectStayed()
+  })
+
+  /** A guest that has touched next to nothing of its memory. */
+  async function pausedGuest(memoryBytes: number): Promise<string> {
+    const { laptop } = rig
+    const source = { kind: 'demo' } as const
+    const wanted = { name: 'Big', source, cores: 1, memoryBytes, network: 'none' } as const
+    const { guestId, operationId } = await laptop.client.guests.create(wanted)
+    if (operationId !== null) await laptop.operationEnd(operationId)
+    await laptop.client.guests.start({ guestId })
+    await laptop.client.guests.pause({ guestId })
+    return guestId
+  }
+})
+
+/** A program that keeps so much memory in use. */
+async function hold(bytes: number): Promise<{ release(): Promise<void> }> {
+  const script = `globalThis.held = Buffer.alloc(${bytes}, 1); process.stdout.write('.'); setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  return {
+    release: async () => {
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
