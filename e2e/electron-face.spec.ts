@@ -2,6 +2,7 @@
  * The Electron face: the compiled main and preload over a real host, in the stand-in. What must hold of its
  * window whoever writes the page, and what it does with the desktop.
  */
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Frame, Page } from '@playwright/test'
@@ -241,8 +242,11 @@ appTest.describe('the desktop', () => {
         await asker.close()
         await expect
           .poll(async () => (await app.desk()).notifications)
-          .toMatchObject([{ title: 'Laptop wants to pair', urgency: 'critical' }])
-        await app.poke({ do: 'click-notification', id: 1 })
+          .toMatchObject([
+            { title: 'Wireless Dock+ goes on' },
+            { title: 'Laptop wants to pair', urgency: 'critical' },
+          ])
+        await app.poke({ do: 'click-notification', id: 2 })
         await expect(app.page).toHaveURL(/#\/pair\//)
         expect((await app.desk()).windows).toMatchObject([{ visible: true }])
       } finally {
@@ -266,6 +270,15 @@ function exitCode(env: NodeJS.ProcessEnv, link: string): Promise<number | null> 
   return new Promise((done) => startStandIn({ env, argv: [link] }).once('exit', done))
 }
 
+/** Closes the window of an app that is to end by it. */
+async function exitCodeByClosing(app: StandInApp): Promise<number | null> {
+  const ended = once(app.process, 'exit')
+  // Nobody is left to answer.
+  void app.poke({ do: 'close-window' })
+  await ended
+  return await app.close()
+}
+
 test.describe('the life of the app', () => {
   test('quits in order and leaves nothing running', async ({ makeHome }) => {
     const home = await makeHome()
@@ -275,7 +288,25 @@ test.describe('the life of the app', () => {
     expect(readdirSync(join(home, 'config/window'))).toEqual(['place.json'])
   })
 
-  test('shows the page of a host that runs already, and leaves it running', async ({ makeHome }) => {
+  test('goes on behind its closed window and says so once; set to quit, it ends', async ({ makeHome }) => {
+    const home = await makeHome()
+    const app = await openStandIn({ env: dockEnv(home, 'Window dock') })
+    await app.poke({ do: 'close-window' })
+    await expect.poll(async () => (await app.desk()).notifications).toHaveLength(1)
+    await app.poke({ do: 'click-notification', id: 1 })
+    await expect(app.page).toHaveURL(/#\/settings$/)
+    await app.poke({ do: 'close-window' })
+    expect((await app.desk()).notifications).toHaveLength(1)
+    await app.poke({ do: 'click-tray' })
+    await app.page.getByRole('radio', { name: 'Quit' }).click()
+    await expect(app.page.getByText('Saved.')).toBeVisible()
+    expect(await exitCodeByClosing(app)).toBe(0)
+    expect(existsSync(join(home, 'run/host.json'))).toBe(false)
+  })
+
+  test('shows the page of a host that runs already, and leaves it running when closed', async ({
+    makeHome,
+  }) => {
     const home = await makeHome()
     const env = dockEnv(home, 'Agent dock')
     const agent = await openFace({ kind: 'browser', env })
@@ -284,12 +315,31 @@ test.describe('the life of the app', () => {
       await expect(app.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
       expect(new URL(app.page.url()).hostname).toBe('127.0.0.1')
       expect(await app.page.evaluate(() => Reflect.has(window, 'wdock'))).toBe(false)
-      expect(await app.close()).toBe(0)
+      expect(await exitCodeByClosing(app)).toBe(0)
       const { client, close } = await connectToHost({ WDOCK_HOME: home })
       expect((await client.state.get()).settings.dockName).toBe('Agent dock')
       await close()
     } finally {
       await agent.close()
     }
+  })
+
+  test('says when the host of another is gone, and makes room when it is started again', async ({
+    makeHome,
+  }) => {
+    const env = dockEnv(await makeHome(), 'Agent dock')
+    const agent = await openFace({ kind: 'browser', env })
+    const app = await openStandIn({ env })
+    await expect(app.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
+    await agent.close()
+    await expect(app.page.getByText('Lost touch with the Wireless Dock+ service')).toBeVisible()
+    await expect(app.page.getByText('start Wireless Dock+ again and use its new window')).toBeVisible()
+    const ended = once(app.process, 'exit')
+    expect(await exitCode(env, 'wdock:history')).toBe(0)
+    await ended
+    expect(await app.close()).toBe(0)
+    const next = await openStandIn({ env })
+    await expect(next.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
+    expect(await next.close()).toBe(0)
   })
 })

@@ -1,8 +1,8 @@
 /** The shell: the bar with the ways to every view, what must be said on all of them, and the view itself. */
 import { CSPProvider } from '@base-ui/react/csp-provider'
-import { CloudOff } from 'lucide-react'
 import { useEffect } from 'react'
 import { assertNever } from '../shared/assert-never.ts'
+import { AwayBanner, Opening } from './away.tsx'
 import { DeskPage } from './desk/desk-page.tsx'
 import { GuestPage } from './guest/guest-page.tsx'
 import { HistoryPage } from './history/history-page.tsx'
@@ -10,12 +10,13 @@ import { Toasts } from './kit/toasts.tsx'
 import { Logo } from './logo.tsx'
 import { MigrationPage } from './migration/migration-page.tsx'
 import { announcement, isNews } from './model/migration-words.ts'
+import { pairingAnnouncement } from './model/pairing-words.ts'
 import { NewGuestPage } from './new-guest/new-guest-page.tsx'
 import { PairPage } from './pairing/pair-page.tsx'
 import { PairingTray } from './pairing/pairing-panel.tsx'
 import { OpenQuestion } from './questions.tsx'
 import { SettingsPage } from './settings/settings-page.tsx'
-import { AppContext, type App as AppParts, useHasState, useHost, useLink } from './state/app-context.tsx'
+import { AppContext, type App as AppParts, useHasState, useHost } from './state/app-context.tsx'
 import { type Route, routeHref, useRoute } from './state/route.ts'
 import { applyTheme } from './state/theme.ts'
 
@@ -35,7 +36,6 @@ function Shell() {
   return (
     <>
       <TopBar route={route} />
-      <AwayBanner />
       {ready ? <Ready route={route} /> : <Opening />}
       <Toasts />
     </>
@@ -47,6 +47,7 @@ function Ready({ route }: { route: Route }) {
   useEffect(() => applyTheme(theme), [theme])
   return (
     <>
+      <AwayBanner />
       <div className="tray">
         <PairingTray exceptId={route.kind === 'pair' ? route.id : null} />
       </div>
@@ -107,41 +108,14 @@ function TopBar({ route }: { route: Route }) {
   )
 }
 
-function AwayBanner() {
-  const link = useLink()
-  return (
-    <div role="status">
-      {link.kind === 'away' && (
-        <p className="away">
-          <CloudOff size={16} aria-hidden /> Lost touch with the Wireless Dock+ service on this PC. Trying
-          again…
-        </p>
-      )}
-    </div>
-  )
-}
-
-function Opening() {
-  const link = useLink()
-  return (
-    <main className="opening" aria-label="Opening">
-      {link.kind === 'away' ? (
-        <p>
-          Start it with <code>npm start</code> or <code>wdock agent</code>. This page goes on by itself.
-        </p>
-      ) : (
-        <p>Opening the desk …</p>
-      )}
-    </main>
-  )
-}
-
 /** News for screen readers. */
 function Announcer() {
-  const text = useHost((state) => state.operations.filter(isNews).map(announcement).join(' '))
+  const moves = useHost((state) => state.operations.filter(isNews).map(announcement).join(' '))
+  const pairing = useHost((state) => state.pairings.map(pairingAnnouncement).join(' '))
   return (
-    <p className="visually-hidden" role="status">
-      {text}
-    </p>
+    <div className="visually-hidden">
+      <p role="status">{moves}</p>
+      <p role="status">{pairing}</p>
+    </div>
   )
 }

@@ -38,6 +38,13 @@ const shots: Shot[] = [
     },
   },
   {
+    scenario: 'missed-alone',
+    step: {
+      name: 'explained',
+      act: (page) => page.getByRole('button', { name: 'Try again' }).click(),
+    },
+  },
+  {
     scenario: 'one-here',
     step: { name: 'menu', act: (page) => page.getByRole('button', { name: 'More for Workshop' }).click() },
   },

@@ -58,6 +58,8 @@ export const contract = {
     startPairing: base.input(z.strictObject({ dockId })).output(pairing),
     confirmPairing: base.input(z.strictObject({ pairingId: z.string() })).output(pairing),
     refusePairing: base.input(z.strictObject({ pairingId: z.string() })).output(pairing),
+    /** Takes an ended pairing off the screen; one under way stays. */
+    dismissPairing: base.input(z.strictObject({ pairingId: z.string() })).output(z.object({})),
     /** Revokes the trust at once, on both sides where the other can be reached. */
     unpair: base.input(z.strictObject({ dockId })).output(z.object({})),
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { formatBytes, formatDuration, formatMemory, formatTimeRange } from './format.ts'
+import { formatBytes, formatDuration, formatList, formatMemory, formatTimeRange } from './format.ts'
 
 describe('numbers in the words of people', () => {
   it.each([
@@ -32,5 +32,10 @@ describe('numbers in the words of people', () => {
     expect(formatTimeRange({ minMs: 2000, maxMs: 2010 })).toBe('about 2 s')
     expect(formatTimeRange({ minMs: 2000, maxMs: 4000 })).toBe('2 to 4 s')
     expect(formatTimeRange({ minMs: 40_000, maxMs: 180_000 })).toBe('40 s to 3 min')
+  })
+
+  it('names the first of a list and counts the rest', () => {
+    expect(formatList(['avx2', 'sse4.2', 'bmi1'], 3)).toBe('avx2, sse4.2, bmi1')
+    expect(formatList(['avx2', 'sse4.2', 'bmi1', 'bmi2'], 3)).toBe('avx2, sse4.2, bmi1 and 1 more')
   })
 })

@@ -51,6 +51,12 @@ export function formatTimeRange(range: { minMs: number; maxMs: number }): string
     : `${low} to ${high}`
 }
 
+/** The first names of a list: `avx2, sse4.2, bmi1 and 4 more`. @param most how many are named */
+export function formatList(names: readonly string[], most: number): string {
+  const named = names.slice(0, most).join(', ')
+  return names.length > most ? `${named} and ${names.length - most} more` : named
+}
+
 function stripZero(text: string): string {
   return text.replace(/\.0$/, '')
 }

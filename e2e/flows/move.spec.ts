@@ -42,6 +42,33 @@ function guestOn(page: Page, deskName: string, guest = 'Workshop'): Locator {
   return desk(page, deskName).getByRole('article', { name: guest, exact: true })
 }
 
+/** The card of a guest that was to come to this PC and did not. */
+function missedOn(page: Page): Locator {
+  return desk(page, 'This PC').getByRole('article', { name: 'Workshop did not come', exact: true })
+}
+
+function pairingWith(page: Page, name: string): Locator {
+  return page.getByRole('region', { name: `Pairing with ${name}`, exact: true })
+}
+
+/** Opens the guest's screen in the window of This PC, sees a picture and types; the guest runs what was typed. */
+async function useScreenOf(deskName: 'This PC' | 'Laptop'): Promise<void> {
+  const { page } = docks
+  const runsOn = deskName === 'Laptop' ? docks.laptop : docks.pc
+  await guestOn(page, deskName).getByRole('link', { name: 'Open Workshop' }).click()
+  const canvas = page.getByRole('application', { name: 'Screen of Workshop' }).locator('canvas')
+  await expect(canvas).toBeVisible()
+  await expect.poll(() => brightPixels(canvas), { timeout: 15_000 }).toBeGreaterThan(500)
+  const freeBefore = await freeKibibytes(runsOn)
+  await canvas.click()
+  await page.keyboard.type(`fill ${typedFillMebibytes}\n`, { delay: 30 })
+  // The memory that the guest was told to fill is gone.
+  await expect
+    .poll(async () => freeBefore - (await freeKibibytes(runsOn)), { timeout: 15_000 })
+    .toBeGreaterThan(typedFillMebibytes * 1000)
+  await page.goBack()
+}
+
 async function codeOf(page: Page): Promise<string> {
   return (await page.getByRole('img', { name: /^Code \d/ }).getAttribute('aria-label')) ?? ''
 }
@@ -50,7 +77,7 @@ async function codeOf(page: Page): Promise<string> {
 async function askGuest(dock: TwoDocks['laptop']): Promise<{ boot: string; sound: boolean }> {
   const witness = await dock.witness(guestId)
   try {
-    const tick = await witness.waitForTicks(20, 20_000)
+    const tick = await witness.waitForTicks(20, 60_000)
     const check = await witness.check(60_000)
     return { boot: tick.boot, sound: check.lost === 0 && check.torn === 0 && check.memoryIntact }
   } finally {
@@ -81,17 +108,26 @@ test('two PCs that see each other pair by comparing six digits', async () => {
     await page.getByRole('button', { name: 'Add' }).click()
   }
   await desk(page, 'Laptop').getByRole('button', { name: 'Pair' }).click()
-  await expect(laptopPage.getByText('This PC asks to pair with this PC')).toBeVisible()
+  await expect(laptopPage.getByRole('heading', { name: 'This PC asks to pair with this PC' })).toBeVisible()
   await expect(page.getByRole('img', { name: /^Code \d/ })).toBeVisible()
   expect(await codeOf(page)).toBe(await codeOf(laptopPage))
   await laptopPage.getByRole('button', { name: 'They differ' }).click()
   await expect(page.getByRole('heading', { name: 'Not paired with Laptop' })).toBeVisible()
-  await page.getByRole('button', { name: 'Done' }).click()
-  await desk(page, 'Laptop').getByRole('button', { name: 'Pair' }).click()
+  await expect(laptopPage.getByRole('heading', { name: 'Not paired with This PC' })).toBeVisible()
+  await pairingWith(page, 'Laptop').getByRole('button', { name: 'Try again' }).click()
+  await expect(laptopPage.getByRole('button', { name: 'They match' })).toBeVisible()
+  // The new question has taken the place of the old answer, on both screens.
+  await expect(page.getByRole('region', { name: /^Pairing/ })).toHaveCount(1)
+  await expect(laptopPage.getByRole('region', { name: /^Pairing/ })).toHaveCount(1)
   await page.getByRole('button', { name: 'They match' }).click()
   await laptopPage.getByRole('button', { name: 'They match' }).click()
+  await expect(page.getByRole('heading', { name: 'Paired with Laptop' })).toBeVisible()
+  await expect(page.getByRole('status').filter({ hasText: 'Paired with Laptop.' })).toHaveCount(1)
   await expect(desk(page, 'Laptop').getByText(/cores ·/)).toBeVisible()
   await expect(desk(laptopPage, 'This PC').getByText(/cores ·/)).toBeVisible()
+  // Good news leaves by itself.
+  await expect(pairingWith(page, 'Laptop')).toHaveCount(0, { timeout: 15_000 })
+  await expect(pairingWith(laptopPage, 'This PC')).toHaveCount(0)
 })
 
 test('a guest is made and started by clicks, and its screen shows on both PCs', async () => {
@@ -107,6 +143,12 @@ test('a guest is made and started by clicks, and its screen shows on both PCs', 
   const asked = await askGuest(laptop)
   expect(asked.sound).toBe(true)
   boot = asked.boot
+})
+
+test('its screen is used from this PC while it runs on the other, keys and all', async () => {
+  await useScreenOf('Laptop')
+  expect((await docks.laptop.guest(guestId))?.state.kind).toBe('running')
+  expect(await docks.pc.qemuPid(guestId)).toBeNull()
 })
 
 test('one click brings the running guest to this PC', async () => {
@@ -128,20 +170,7 @@ test('one click brings the running guest to this PC', async () => {
 })
 
 test('its screen is used here, keys and all', async () => {
-  const { page, pc } = docks
-  await guestOn(page, 'This PC').getByRole('link', { name: 'Open Workshop' }).click()
-  const screen = page.getByRole('application', { name: 'Screen of Workshop' })
-  const canvas = screen.locator('canvas')
-  await expect(canvas).toBeVisible()
-  await expect.poll(() => brightPixels(canvas), { timeout: 15_000 }).toBeGreaterThan(500)
-  const freeBefore = await freeKibibytes(pc)
-  await canvas.click()
-  await page.keyboard.type(`fill ${typedFillMebibytes}\n`, { delay: 30 })
-  // The guest runs what is typed on its screen: the memory it was told to fill is gone.
-  await expect
-    .poll(async () => freeBefore - (await freeKibibytes(pc)), { timeout: 15_000 })
-    .toBeGreaterThan(typedFillMebibytes * 1000)
-  await page.goBack()
+  await useScreenOf('This PC')
 })
 
 test('it goes back as it came', async () => {
@@ -185,19 +214,36 @@ test('a blocker is explained with what to do; when that is done the move starts,
   expect(await pc.qemuPid(guestId)).toBeNull()
 })
 
-test('the cable is pulled in the middle, and the guest runs on where it was', async () => {
-  const { page, laptop, pc, pair } = docks
+test('the cable is pulled in the middle: the guest runs on where it was, and both PCs say so', async () => {
+  const { page, laptopPage, laptop, pc, pair } = docks
   test.skip(pair === null, 'there is no cable where namespaces are not allowed')
   await pair?.shape(40_000_000)
   await guestOn(page, 'Laptop').getByRole('button', { name: 'Migrate to this PC' }).click()
-  await expect(guestOn(page, 'This PC').getByRole('progressbar')).toBeVisible()
+  await expect(guestOn(page, 'This PC').getByText(/^(copying|keeping the disk)/)).toBeVisible()
   await pair?.cut()
   await expect(guestOn(page, 'This PC')).toHaveCount(0, { timeout: 20_000 })
+  const missed = missedOn(page)
+  await expect(missed.getByText('did not come, stays on Laptop')).toBeVisible()
+  await expect(missed.getByText('The link to Laptop broke while Workshop was on its way here.')).toBeVisible()
+  await expect(missed.getByText(/^Workshop still runs on Laptop\. Check .* then try again\.$/)).toBeVisible()
+  await expect(missed.getByRole('button', { name: 'Try again' })).toBeDisabled()
+  const left = guestOn(laptopPage, 'Laptop')
+  await expect(left.getByText('Not moved, it stays on Laptop.')).toBeVisible()
+  await expect(left.getByText('The link to This PC broke while Workshop was moving.')).toBeVisible()
   expect(await askGuest(laptop)).toEqual({ boot, sound: true })
   await pair?.mend()
-  await pair?.shape(null)
   await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 30_000 })
   await expect.poll(() => pc.qemuPid(guestId)).toBeNull()
+  for (const dock of [laptop, pc]) {
+    await expect.poll(async () => (await dock.state()).migrations[0]?.outcome.kind).toBe('failed')
+  }
+  // It is told until it is tried again.
+  await missed.getByRole('button', { name: 'Try again' }).click()
+  await expect(guestOn(page, 'This PC').getByRole('progressbar')).toBeVisible()
+  await expect(missed).toHaveCount(0)
+  await guestOn(page, 'This PC').getByRole('button', { name: 'Cancel' }).click()
+  await expect(guestOn(page, 'This PC')).toHaveCount(0)
+  await pair?.shape(null)
 })
 
 test('this PC dies in the middle; the guest runs on there, and this PC is clean when it is back', async () => {
@@ -212,6 +258,10 @@ test('this PC dies in the middle; the guest runs on there, and this PC is clean 
   await expect(guestOn(docks.page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 30_000 })
   await expect(guestOn(docks.page, 'This PC')).toHaveCount(0)
   expect(await pc.qemuPid(guestId)).toBeNull()
+  const missed = missedOn(docks.page)
+  await expect(missed.getByText('The link to This PC broke while Workshop was moving.')).toBeVisible()
+  await missed.getByRole('button', { name: 'Dismiss' }).click()
+  await expect(missed).toHaveCount(0)
 })
 
 test('a guest is deleted and brought back, this PC gets another name, and the PCs part', async () => {

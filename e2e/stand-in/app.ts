@@ -62,6 +62,9 @@ class AppStandIn extends EventEmitter {
     return true
   }
 
+  /** Electron starts the app again after its end; tests do it themselves. */
+  relaunch = (): void => {}
+
   requestSingleInstanceLock = (): boolean =>
     takeInstanceLock(this.getPath('userData'), process.argv, (argv) => {
       this.emit('second-instance', {}, argv, process.cwd(), null)

@@ -178,7 +178,12 @@ export class DockNet {
     this.#pairing.refuse(pairingId)
   }
 
-  /** The ceremony under way, if any, first; then those ended within the last minute. */
+  /** A person has read how a pairing ended: it is listed no longer. */
+  async dismissPairing(pairingId: string): Promise<void> {
+    this.#pairing.dismiss(pairingId)
+  }
+
+  /** The ceremony under way, or how the last one ended; one at most. */
   pairings(): PairingInfo[] {
     return this.#pairing.list()
   }

@@ -1,6 +1,7 @@
 /**
- * All pairing of a host: who asks, one ceremony at a time, and what ended lately. Promises that a stranger
- * learns no more than name, version and port, and starts at most six ceremonies a minute. Relies on the
+ * All pairing of a host: who asks, one ceremony at a time, and how the last one ended. Promises that a stranger
+ * learns no more than name, version and port, and starts at most six ceremonies a minute; that one pairing at most
+ * is listed; and that a failed one stays listed until a person has seen it or the next one starts. Relies on the
  * listener for the limits on connections.
  */
 import { errorFromShape, fail } from '../../shared/errors/index.ts'
@@ -20,8 +21,8 @@ import { RateLimit } from './rate-limit.ts'
 import type { PairingInfo } from './types.ts'
 
 const ceremoniesPerMinute = 6
-const keepEndedMs = 60_000
-const keepEnded = 8
+/** How long a success stays listed: long enough to be read. */
+const keepPairedMs = 8000
 const tickMs = 250
 
 export interface PairingDeskOptions {
@@ -43,7 +44,9 @@ export interface PairingDeskOptions {
 export class PairingDesk {
   readonly #options: PairingDeskOptions
   readonly #ceremonies: RateLimit
-  readonly #ended: { info: PairingInfo; untilMs: number }[] = []
+  /** How the last ceremony ended, until it was dismissed, has been read, or another one starts. */
+  #last: PairingInfo | null = null
+  #forgetLast: NodeJS.Timeout | null = null
   /** Ceremonies of ours that gave way to the same one of the other side: nobody needs to hear of them. */
   readonly #superseded = new WeakSet<Ceremony>()
   #current: Ceremony | null = null
@@ -55,10 +58,10 @@ export class PairingDesk {
     this.#ceremonies = new RateLimit(ceremoniesPerMinute, 60_000, options.clock)
   }
 
+  /** The ceremony under way, or how the last one ended. */
   list(): PairingInfo[] {
-    const nowMs = this.#options.clock.monotonicMs()
-    const ended = this.#ended.filter(({ untilMs }) => untilMs > nowMs).map(({ info }) => info)
-    return this.#current === null ? ended : [this.#current.info(), ...ended]
+    const shown = this.#current?.info() ?? this.#last
+    return shown === null ? [] : [shown]
   }
 
   /** Asks who answers at an address. @throws dock.unreachable, dock.silent, dock.rate_limited */
@@ -141,8 +144,16 @@ export class PairingDesk {
     this.#find(pairingId).refuse()
   }
 
+  /** A person has read how a pairing ended. One that is under way, or gone already, stays as it is. */
+  dismiss(pairingId: string): void {
+    if (this.#last?.id !== pairingId) return
+    this.#keepLast(null)
+    this.#options.changed()
+  }
+
   close(): void {
     this.#current?.refuse()
+    this.#keepLast(null)
     this.#stopTicking()
   }
 
@@ -193,6 +204,7 @@ export class PairingDesk {
       changed: () => this.#onChanged(ceremony),
     })
     this.#current = ceremony
+    this.#keepLast(null)
     this.#timer ??= setInterval(() => this.#current?.tick(), tickMs)
     ceremony.begin(protocolRange)
     this.#options.log.info('pairing started', { dockId: channel.dockId, host, role: ceremony.info().role })
@@ -207,13 +219,20 @@ export class PairingDesk {
 
   #onEnded(ceremony: Ceremony): void {
     const info = ceremony.info()
-    const nowMs = this.#options.clock.monotonicMs()
-    if (!this.#superseded.has(ceremony)) this.#ended.unshift({ info, untilMs: nowMs + keepEndedMs })
-    this.#ended.length = Math.min(this.#ended.length, keepEnded)
+    if (!this.#superseded.has(ceremony)) this.#keepLast(info)
     this.#options.log.info('pairing ended', { dockId: info.dockId, state: info.state })
     if (this.#current !== ceremony) return
     this.#current = null
     this.#stopTicking()
+  }
+
+  #keepLast(info: PairingInfo | null): void {
+    if (this.#forgetLast !== null) clearTimeout(this.#forgetLast)
+    this.#forgetLast = null
+    this.#last = info
+    if (info?.state.kind !== 'ended' || info.state.outcome !== 'paired') return
+    this.#forgetLast = setTimeout(() => this.dismiss(info.id), keepPairedMs)
+    this.#forgetLast.unref()
   }
 
   #stopTicking(): void {

@@ -117,6 +117,25 @@ describe('ceremonies', () => {
     expect(endOf(b)?.kind).toBe('ended')
   })
 
+  it('that ended are listed until they were read or the next one starts', async () => {
+    const { a, b } = await begin()
+    const first = current(a).id
+    await a.dismissPairing(first)
+    expect(current(a).state.kind).toBe('comparing')
+    await a.refusePairing(first)
+    await until(() => endOf(b) !== null)
+    await a.startPairing(b.id)
+    await until(() => codeShown(a) !== null && codeShown(b) !== null)
+    expect([...a.pairings(), ...b.pairings()]).toHaveLength(2)
+    await a.dismissPairing(first)
+    const second = current(b).id
+    await b.refusePairing(second)
+    await until(() => endOf(a) !== null)
+    await b.dismissPairing(second)
+    expect(b.pairings()).toEqual([])
+    expect(endOf(a)).toMatchObject({ outcome: 'refused' })
+  })
+
   it('can be started six times a minute, no more', async () => {
     const a = await docks.open('Alpha')
     const b = await docks.open('Beta')

@@ -32,7 +32,7 @@ export type PairingState =
 
 export type PairingOutcome = 'paired' | 'refused' | 'timed-out' | 'failed'
 
-/** One pairing ceremony, running or just ended (ended ones are listed for a minute). */
+/** One pairing ceremony, running or just ended. */
 export interface PairingInfo {
   id: string
   dockId: string

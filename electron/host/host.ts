@@ -7,6 +7,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { ContractHandlers } from '../../shared/contract-handlers.ts'
+import type { DockCapabilities } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
 import { LayerStore } from '../disk/layers.ts'
@@ -25,7 +26,7 @@ import { BootFileStore } from './guests/boot-files.ts'
 import { demoAvailable } from './guests/guest-creation.ts'
 import { Guests } from './guests/guests.ts'
 import { Machine } from './machine.ts'
-import { Neighbours } from './neighbours.ts'
+import { capabilitiesInSight, Neighbours } from './neighbours.ts'
 import { Operations } from './operations.ts'
 import { PeerCalls } from './peer-calls.ts'
 import { Pictures } from './pictures.ts'
@@ -85,7 +86,8 @@ async function compose(
   const net = await openNet(env, { settings, paths, log, appVersion })
   cleanup.add('close the channels', () => net.close())
   const calls = new PeerCalls(net)
-  const machine = new Machine({ cacheDir: paths.cache, dataDir, appVersion, log })
+  const otherDocks = (): DockCapabilities[] => capabilitiesInSight(store.state.docks)
+  const machine = new Machine({ cacheDir: paths.cache, dataDir, appVersion, log, otherDocks })
   const layers = new LayerStore(dataDir)
   const bootFiles = new BootFileStore(dataDir, random)
   const facts = {

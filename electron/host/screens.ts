@@ -6,12 +6,12 @@ import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { z } from 'zod'
 import { fail } from '../../shared/errors/index.ts'
+import { guestStateWord } from '../../shared/words.ts'
 import type { DockNet } from '../docks/dock-net.ts'
 import { pipeDuplex } from '../docks/pipe.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from '../platform/random.ts'
 import type { Guests } from './guests/guests.ts'
-import { stateInWords } from './guests/state-words.ts'
 
 const ticketLifeMs = 30_000
 const screenHeader = z.strictObject({ guestId: z.uuid() })
@@ -66,7 +66,7 @@ export class Screens {
   #assertScreen(guestId: string): string {
     const guest = this.#guests.get(guestId)
     if (guest.process === null)
-      throw fail('guest.no_screen', { name: guest.name, state: stateInWords(guest.state) })
+      throw fail('guest.no_screen', { name: guest.name, state: guestStateWord(guest.state) })
     return guest.process.sockets.vnc
   }
 

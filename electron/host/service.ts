@@ -101,6 +101,10 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
         await net.refusePairing(pairingId)
         return pairingOf(net, pairingId)
       },
+      dismissPairing: async ({ pairingId }) => {
+        await net.dismissPairing(pairingId)
+        return {}
+      },
       unpair: async ({ dockId }) => {
         await net.unpair(dockId)
         return {}

@@ -4,7 +4,7 @@ import { StateStore } from './state-store.ts'
 
 const initial = {
   info: {},
-  settings: { dockName: 'Here', port: 0, discovery: false, theme: 'system' },
+  settings: { dockName: 'Here', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
   docks: [],
   guests: [],
   operations: [],
@@ -13,7 +13,10 @@ const initial = {
 } as unknown as HostState
 
 function renamed(dockName: string): { type: 'settings.changed'; settings: HostState['settings'] } {
-  return { type: 'settings.changed', settings: { dockName, port: 0, discovery: false, theme: 'system' } }
+  return {
+    type: 'settings.changed',
+    settings: { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+  }
 }
 
 async function take(events: AsyncIterator<HostEvent>, count: number): Promise<HostEvent[]> {

@@ -61,6 +61,7 @@ export function createHostRouter(service: HostService, options: RouterOptions) {
       startPairing: os.docks.startPairing.handler(pass(service.docks.startPairing)),
       confirmPairing: os.docks.confirmPairing.handler(pass(service.docks.confirmPairing)),
       refusePairing: os.docks.refusePairing.handler(pass(service.docks.refusePairing)),
+      dismissPairing: os.docks.dismissPairing.handler(pass(service.docks.dismissPairing)),
       unpair: os.docks.unpair.handler(pass(service.docks.unpair)),
     },
     migrations: {

@@ -12,6 +12,5 @@ export function bridgeScreen(socket: WebSocket, screen: Duplex): void {
   socket.once('close', () => screen.destroy())
   screen.once('close', () => bytes.end())
   // An end that broke has destroyed the other one; there is nobody to tell.
-  pipeline(bytes, screen, () => {})
-  pipeline(screen, bytes, () => {})
+  pipeline(bytes, screen, bytes, () => {})
 }

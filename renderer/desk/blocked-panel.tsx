@@ -4,7 +4,7 @@ import { Popover } from '@base-ui/react/popover'
 import { X } from 'lucide-react'
 import type { RefObject } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
-import { Button } from '../kit/button.tsx'
+import { Button, IconButton } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
 import { moveKey } from '../state/actions.ts'
 import { useActions } from '../state/app-context.tsx'
@@ -36,7 +36,7 @@ export function BlockedPanel({ blocked, guestName, dockName, anchor }: BlockedPa
               <X size={16} aria-hidden />
             </Popover.Close>
             <BlockerList errors={blocked.errors} />
-            <Button small disabled={pending} onClick={() => void actions.move(blocked.request)}>
+            <Button small disabled={pending} onClick={() => void actions.move(blocked.request, blocked.at)}>
               Try again
             </Button>
           </Popover.Popup>
@@ -60,7 +60,7 @@ function BlockerList({ errors }: { errors: readonly ErrorShape[] }) {
   )
 }
 
-/** The same explanation in the flow of a guest's page. */
+/** The same explanation in the flow of a page: on a guest's own, and on a desk that its guest has left meanwhile. */
 export function BlockedNote({ guestId }: { guestId: string }) {
   const actions = useActions()
   const blocked = useUi((ui) => (ui.blocked?.request.guestId === guestId ? ui.blocked : null))
@@ -68,12 +68,15 @@ export function BlockedNote({ guestId }: { guestId: string }) {
   return (
     <div className="notice notice--error" role="alert">
       <div className="notice__body">
-        <p className="panel__title">It cannot move yet</p>
+        <p className="panel__title">The guest cannot move yet</p>
         <BlockerList errors={blocked.errors} />
-        <Button small onClick={() => void actions.move(blocked.request)}>
+        <Button small onClick={() => void actions.move(blocked.request, blocked.at)}>
           Try again
         </Button>
       </div>
+      <IconButton label="Dismiss" onClick={close}>
+        <X size={16} aria-hidden />
+      </IconButton>
     </div>
   )
 }

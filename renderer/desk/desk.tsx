@@ -9,10 +9,12 @@ import type { DeskModel, Stand } from '../model/desk-view.ts'
 import { coresWord } from '../model/guest-words.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
-import { useUi } from '../state/ui-store.ts'
+import { type Blocked, useUi } from '../state/ui-store.ts'
+import { BlockedNote } from './blocked-panel.tsx'
 import { DockMenu } from './dock-menu.tsx'
 import { dropHandlers, dropRequest } from './drag.ts'
 import { GuestStand } from './guest-stand.tsx'
+import { MissedStand } from './missed-stand.tsx'
 
 interface DeskProps {
   desk: DeskModel
@@ -27,7 +29,8 @@ export function Desk({ desk, here, targets, empty }: DeskProps) {
   const actions = useActions()
   const dragged = useUi((ui) => ui.dragged)
   const request = dropRequest(dragged, desk.dock, here.id)
-  const { dock, stands, isHere } = desk
+  const { dock, stands, missed, isHere } = desk
+  const strayId = useUi(({ blocked }) => strayGuest(blocked, desk))
   const away = dock.presence.kind === 'offline'
   return (
     <section
@@ -36,7 +39,12 @@ export function Desk({ desk, here, targets, empty }: DeskProps) {
       {...dropHandlers(request, (drop) => void actions.move(drop))}
     >
       <DeskHead dock={dock} isHere={isHere} />
-      {stands.length === 0 ? (
+      {strayId !== null && (
+        <div className="desk__note">
+          <BlockedNote guestId={strayId} />
+        </div>
+      )}
+      {stands.length + missed.length === 0 ? (
         <>
           <div className="desk__plank" aria-hidden />
           <div className="desk__bare">{empty}</div>
@@ -45,6 +53,9 @@ export function Desk({ desk, here, targets, empty }: DeskProps) {
         <div className="desk__board">
           {stands.map((stand) => (
             <StandOf key={stand.key} stand={stand} isHere={isHere} here={here} targets={targets} />
+          ))}
+          {missed.map((operation) => (
+            <MissedStand key={operation.id} operation={operation} here={here} />
           ))}
         </div>
       )}
@@ -55,6 +66,15 @@ export function Desk({ desk, here, targets, empty }: DeskProps) {
       )}
     </section>
   )
+}
+
+/** The guest of a wish to move that was told no on this desk, where it stands here no longer. */
+function strayGuest(blocked: Blocked | null, { dock, stands, missed }: DeskModel): string | null {
+  if (blocked === null || blocked.at !== dock.id) return null
+  const { guestId } = blocked.request
+  const isShown =
+    stands.some(({ guest }) => guest.id === guestId) || missed.some((each) => each.guestId === guestId)
+  return isShown ? null : guestId
 }
 
 interface StandOfProps {

@@ -2,7 +2,7 @@
  * A guest's screen as a small monitor. On the desk a guest is arriving at, it fills from below in proportion to
  * the bytes that have come; the percentage stands on it.
  */
-import { Monitor, Moon, Pause } from 'lucide-react'
+import { Monitor, Moon, Pause, Unplug } from 'lucide-react'
 import { useRef } from 'react'
 import type { Guest } from '../../shared/models/guest.ts'
 import { hasLiveScreen } from '../model/guest-words.ts'
@@ -32,6 +32,19 @@ export function GuestPicture({ guest, fill }: GuestPictureProps) {
             <Pause size={14} aria-hidden /> paused
           </span>
         )}
+      </div>
+    </div>
+  )
+}
+
+/** The monitor of a guest that did not come. */
+export function UnpluggedMonitor() {
+  return (
+    <div className="monitor monitor--dark">
+      <div className="monitor__glass">
+        <span className="monitor__placeholder">
+          <Unplug size={22} aria-hidden />
+        </span>
       </div>
     </div>
   )

@@ -7,11 +7,12 @@ import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
+import { guestStateWord } from '../../shared/words.ts'
 import { Button, buttonClass } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
 import { StateLine } from '../kit/state-line.tsx'
 import { isUnderWay, type Stand } from '../model/desk-view.ts'
-import { acceleratorWord, mayMove, stateTone, stateWord } from '../model/guest-words.ts'
+import { acceleratorWord, mayMove, stateTone } from '../model/guest-words.ts'
 import { doneShare } from '../model/migration-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions } from '../state/app-context.tsx'
@@ -42,9 +43,7 @@ export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
   const { guest, part, operation, isHere, here } = props
   const anchor = useRef<HTMLDivElement>(null)
   const blocked = useUi((ui) =>
-    ui.blocked?.request.guestId === guest.id && ui.blocked.request.fromDockId === guest.dockId
-      ? ui.blocked
-      : null,
+    ui.blocked?.request.guestId === guest.id && ui.blocked.at === guest.dockId ? ui.blocked : null,
   )
   const pull: MigrationRequest = { guestId: guest.id, fromDockId: guest.dockId, toDockId: here.id }
   const actions = useActions()
@@ -94,7 +93,7 @@ function nameOf(dockId: string, here: Dock, targets: readonly Dock[]): string {
 function StandState({ guest, part, otherName }: Pick<GuestStandProps, 'guest' | 'part' | 'otherName'>) {
   switch (part) {
     case 'standing':
-      return <StateLine guest={guest} word={stateWord(guest.state)} tone={stateTone(guest.state)} />
+      return <StateLine guest={guest} word={guestStateWord(guest.state)} tone={stateTone(guest.state)} />
     case 'leaving':
       return <StateLine guest={guest} word={`moving to ${otherName}`} tone="waiting" />
     case 'arriving':

@@ -1,11 +1,13 @@
 /** A move under way and how it ended: lines under a guest, never a dialog. */
 import { CircleCheck, CircleX, TriangleAlert, X } from 'lucide-react'
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Operation } from '../../shared/models/operation.ts'
+import { amountWords, paceWords, phaseWord } from '../../shared/words.ts'
 import { Button, IconButton } from '../kit/button.tsx'
 import { ErrorText } from '../kit/error-notice.tsx'
 import { ProgressBar } from '../kit/progress-bar.tsx'
-import { amountWords, doneShare, paceWords, phaseWord, resultWords } from '../model/migration-words.ts'
-import { useActions } from '../state/app-context.tsx'
+import { doneShare, movedWords, stayedWords } from '../model/migration-words.ts'
+import { useActions, useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
 import { usePending } from '../state/ui-store.ts'
 
@@ -63,28 +65,35 @@ export function WorkLines({ operation }: { operation: Operation }) {
 export function EndedLine({ operation }: { operation: Operation }) {
   const { state, work } = operation
   if (work.kind !== 'migration') return null
-  if (state.kind === 'done' && work.result !== null) {
+  if (state.kind === 'done') {
     return (
       <Ended operation={operation} tone="good" icon={<CircleCheck size={16} aria-hidden />}>
-        {resultWords(work.result)} · <a href={routeHref({ kind: 'migration', id: operation.id })}>details</a>
+        {movedWords(work.result)} · <a href={routeHref({ kind: 'migration', id: operation.id })}>details</a>
       </Ended>
     )
   }
   if (state.kind === 'cancelled') {
     return (
       <Ended operation={operation} tone="calm" icon={<CircleX size={16} aria-hidden />}>
-        Move cancelled. It runs on here.
+        Move cancelled. It runs on where it was.
       </Ended>
     )
   }
   if (state.kind === 'failed') {
     return (
       <Ended operation={operation} tone="bad" icon={<TriangleAlert size={16} aria-hidden />}>
+        <Stayed error={state.error} fromDockId={work.fromDockId} />
         <ErrorText error={state.error} />
       </Ended>
     )
   }
   return null
+}
+
+function Stayed({ error, fromDockId }: { error: ErrorShape; fromDockId: string }) {
+  const fromName = useHost(({ docks }) => docks.find((dock) => dock.id === fromDockId)?.name ?? 'its PC')
+  const words = stayedWords(error, fromName)
+  return words === null ? null : <p className="ended__head">{words}</p>
 }
 
 interface EndedProps {

@@ -28,7 +28,7 @@ export function NearbyDock({ dock, busy }: { dock: Dock; busy: boolean }) {
         <Button
           icon={<Link2 size={16} aria-hidden />}
           disabled={pending || busy}
-          onClick={() => void actions.pair(dock)}
+          onClick={() => void actions.pair(dock.id)}
         >
           Pair
         </Button>

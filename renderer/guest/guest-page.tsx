@@ -2,6 +2,7 @@
 import { Tabs } from '@base-ui/react/tabs'
 import { useMemo } from 'react'
 import type { Guest } from '../../shared/models/guest.ts'
+import { guestStateWord } from '../../shared/words.ts'
 import { BlockedNote } from '../desk/blocked-panel.tsx'
 import { GuestMenu } from '../desk/guest-menu.tsx'
 import { MoveButton } from '../desk/move-button.tsx'
@@ -10,7 +11,7 @@ import { MigrationTable } from '../history/migration-table.tsx'
 import { Empty, Page } from '../kit/page.tsx'
 import { StateLine } from '../kit/state-line.tsx'
 import { findGuest, isUnderWay, latestOperations } from '../model/desk-view.ts'
-import { acceleratorWord, mayMove, stateTone, stateWord } from '../model/guest-words.ts'
+import { acceleratorWord, mayMove, stateTone } from '../model/guest-words.ts'
 import { useHost } from '../state/app-context.tsx'
 import { type GuestTab, guestTabs, navigate, type Route } from '../state/route.ts'
 import { GuestDetails } from './guest-details.tsx'
@@ -32,6 +33,7 @@ export function GuestPage({ route }: { route: GuestRoute }) {
   if (guest === null) {
     return (
       <Page title="Guest">
+        <WorkOf guestId={route.guestId} />
         <Empty title="This guest is not in reach">
           <p>It may have been deleted, or the PC it runs on is away.</p>
         </Empty>
@@ -40,7 +42,7 @@ export function GuestPage({ route }: { route: GuestRoute }) {
   }
   return (
     <Page wide title={guest.name} subtitle={<Subtitle guest={guest} />} aside={<PageActions guest={guest} />}>
-      <WorkOf guest={guest} />
+      <WorkOf guestId={guest.id} />
       {guest.state.kind === 'unsettled' && <Unsettled guest={guest} unsettled={guest.state} />}
       <Tabs.Root value={route.tab} onValueChange={(tab: GuestTab) => navigate({ ...route, tab })}>
         <Tabs.List className="tabs" aria-label={`About ${guest.name}`}>
@@ -78,7 +80,7 @@ function Subtitle({ guest }: { guest: Guest }) {
   return (
     <StateLine
       guest={guest}
-      word={`${stateWord(guest.state)} on ${dockName}`}
+      word={`${guestStateWord(guest.state)} on ${dockName}`}
       tone={stateTone(guest.state)}
     />
   )
@@ -103,12 +105,12 @@ function PageActions({ guest }: { guest: Guest }) {
   )
 }
 
-function WorkOf({ guest }: { guest: Guest }) {
+function WorkOf({ guestId }: { guestId: string }) {
   const operations = useHost((state) => state.operations)
-  const operation = latestOperations(operations).get(guest.id) ?? null
+  const operation = latestOperations(operations).get(guestId) ?? null
   return (
     <>
-      <BlockedNote guestId={guest.id} />
+      <BlockedNote guestId={guestId} />
       {operation !== null && (
         <div className="page__work">
           {isUnderWay(operation) ? <WorkLines operation={operation} /> : <EndedLine operation={operation} />}

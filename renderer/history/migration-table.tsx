@@ -2,8 +2,8 @@
 import { ArrowRight } from 'lucide-react'
 import { formatBytes, formatDuration } from '../../shared/format.ts'
 import type { MigrationRecord } from '../../shared/models/migration.ts'
+import { outcomeWord } from '../../shared/words.ts'
 import { dateWords } from '../model/dates.ts'
-import { outcomeWord } from '../model/migration-words.ts'
 import { routeHref } from '../state/route.ts'
 
 interface MigrationTableProps {

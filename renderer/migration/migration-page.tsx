@@ -3,12 +3,13 @@ import { TriangleAlert } from 'lucide-react'
 import { formatBytes, formatDuration, formatRate } from '../../shared/format.ts'
 import type { MigrationRecord } from '../../shared/models/migration.ts'
 import type { MigrationResult, Operation } from '../../shared/models/operation.ts'
+import { amountWords, paceWords, phaseWord } from '../../shared/words.ts'
 import { CancelButton } from '../desk/move-progress.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Empty, Facts, Page, Section } from '../kit/page.tsx'
 import { ProgressBar } from '../kit/progress-bar.tsx'
 import { dateWords } from '../model/dates.ts'
-import { amountWords, doneShare, paceWords, phases, phaseWord } from '../model/migration-words.ts'
+import { doneShare, phases } from '../model/migration-words.ts'
 import { useHost } from '../state/app-context.tsx'
 import { RateChart } from './rate-chart.tsx'
 
@@ -43,7 +44,7 @@ function OperationPage({ operation, work }: { operation: Operation; work: Migrat
       {live && <LiveFigures operation={operation} work={work} />}
       {state.kind === 'failed' && <ErrorNotice error={state.error} />}
       {state.kind === 'cancelled' && <p>It was cancelled. The guest runs on where it was.</p>}
-      {work.result !== null && <ResultFacts result={work.result} />}
+      {state.kind === 'done' && <ResultFacts result={work.result} />}
       <Section title="Rates">
         <RateChart samples={work.samples} />
       </Section>
@@ -102,7 +103,10 @@ function PhaseList({ current }: { current: MigrationWork['phase'] }) {
   )
 }
 
-function ResultFacts({ result }: { result: MigrationResult }) {
+function ResultFacts({ result }: { result: MigrationResult | null }) {
+  if (result === null) {
+    return <p>It moved. The move was cut at the handover and settled afterwards, so there are no figures.</p>
+  }
   const figures: [string, string, string][] = [
     ['Time', formatDuration(result.totalMs), 'from the click to the end'],
     ['Freeze', formatDuration(result.downtimeMs), 'how long the guest stood still'],

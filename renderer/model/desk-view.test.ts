@@ -1,7 +1,9 @@
 /** Who stands where, above all while a guest moves. */
 import { describe, expect, it } from 'vitest'
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import {
   attic,
+  badCheck,
   dock,
   guest,
   here,
@@ -59,6 +61,31 @@ describe('the desks', () => {
   it('tells a failure or a cancel where the guest stayed, and leaves nothing on the other desk', () => {
     const operations = [{ ...moving, state: { kind: 'cancelled' as const, endedAtMs: nowMs } }]
     expect(parts({ guests: [there], operations })).toEqual({ 'This PC': [], Laptop: ['standing cancelled'] })
+  })
+
+  describe('a move that failed', () => {
+    const failed = { kind: 'failed' as const, endedAtMs: nowMs, error: badCheck.blockers[0] as ErrorShape }
+    const pulled = { ...moving, state: failed }
+    const missedBy = (change: Parameters<typeof hostState>[0]) =>
+      desksModel(hostState(change)).here?.missed.map(({ id }) => id)
+
+    it('is told on this PC when it was to come here, whether or not its own PC is in reach', () => {
+      expect(missedBy({ operations: [pulled] })).toEqual([pulled.id])
+      expect(missedBy({ guests: [there], operations: [pulled] })).toEqual([pulled.id])
+      expect(parts({ guests: [there], operations: [pulled] }).Laptop).toEqual(['standing -'])
+    })
+
+    it('is told at the guest when it was to leave from here', () => {
+      const sent = { ...move(arrived, hereId, laptopId), state: failed }
+      expect(missedBy({ guests: [arrived], operations: [sent] })).toEqual([])
+      expect(parts({ guests: [arrived], operations: [sent] })['This PC']).toEqual(['standing failed'])
+    })
+
+    it('is told no more when the guest came after all, or is on its way again', () => {
+      const again = { ...moving, id: 'again', startedAtMs: nowMs + 1 }
+      expect(missedBy({ guests: [arrived], operations: [pulled] })).toEqual([])
+      expect(missedBy({ guests: [there], operations: [pulled, again] })).toEqual([])
+    })
   })
 
   it('speaks only of the newest operation of a guest', () => {

@@ -20,6 +20,8 @@ export interface DeskModel {
   dock: Dock
   isHere: boolean
   stands: Stand[]
+  /** Moves to this PC that failed, where the guest would stand: told until dismissed, even while its PC is away. */
+  missed: Operation[]
 }
 
 export interface DesksModel {
@@ -59,15 +61,25 @@ export function isUnderWay(operation: Operation): boolean {
 
 function deskModel(dock: Dock, state: HostState, latest: ReadonlyMap<string, Operation>): DeskModel {
   const listed = state.guests.filter((guest) => guest.dockId === dock.id)
-  const stands = listed.map((guest) => stand(guest, latest.get(guest.id) ?? null))
+  const hereId = state.info.dockId
+  const stands = listed.map((guest) => stand(guest, latest.get(guest.id) ?? null, hereId))
   for (const operation of latest.values()) {
     const ghost = missingArrival(dock, listed, operation, state.guests)
-    if (ghost !== null) stands.push(stand(ghost, operation))
+    if (ghost !== null) stands.push(stand(ghost, operation, hereId))
   }
-  return { dock, isHere: dock.presence.kind === 'here', stands }
+  const isHere = dock.presence.kind === 'here'
+  const missed = isHere ? [...latest.values()].filter((each) => hasMissed(each, hereId, listed)) : []
+  return { dock, isHere, stands, missed }
 }
 
-function stand(guest: Guest, operation: Operation | null): Stand {
+/** It was to come here, failed, and does not stand here in another way. */
+function hasMissed(operation: Operation, hereId: string, listedHere: readonly Guest[]): boolean {
+  const { work, state, guestId } = operation
+  const isFailure = work.kind === 'migration' && work.toDockId === hereId && state.kind === 'failed'
+  return isFailure && !listedHere.some((guest) => guest.id === guestId)
+}
+
+function stand(guest: Guest, operation: Operation | null, hereId: string): Stand {
   const key = `${guest.dockId}/${guest.id}`
   const base = { key, guest, operation: null }
   if (operation === null) return { ...base, part: guest.state.kind === 'arriving' ? 'arriving' : 'standing' }
@@ -79,8 +91,11 @@ function stand(guest: Guest, operation: Operation | null): Stand {
     if (guest.dockId === toDockId) return { ...base, part: 'arriving', operation }
     return { ...base, part: guest.dockId === fromDockId ? 'leaving' : 'standing', operation }
   }
-  const tellsHere = guest.dockId === (operation.state.kind === 'done' ? toDockId : fromDockId)
-  return { ...base, part: 'standing', operation: tellsHere ? operation : null }
+  // A failure to come here is told here, once: its own PC may be away.
+  const isMissed = operation.state.kind === 'failed' && toDockId === hereId
+  const teller = operation.state.kind === 'done' ? toDockId : fromDockId
+  const tells = guest.dockId === teller && !isMissed
+  return { ...base, part: 'standing', operation: tells ? operation : null }
 }
 
 /** The picture that fills up on the destination while the host does not list the guest there yet. */

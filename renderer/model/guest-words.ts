@@ -1,37 +1,12 @@
-/** A guest's state in the words of people, and what can be done with it. Pure. */
-import { assertNever } from '../../shared/assert-never.ts'
+/** How a guest's state looks and what can be done with it; the words of states are in `shared/words.ts`. Pure. */
 import { formatMemory } from '../../shared/format.ts'
 import type { Accelerator } from '../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../shared/models/guest.ts'
+import { guestStateWord } from '../../shared/words.ts'
 import type { GuestCommand } from '../state/actions.ts'
 
 /** How a state looks: one of few tones, so that colour never carries more than the words do. */
 export type Tone = 'on' | 'waiting' | 'off' | 'trouble'
-
-export function stateWord(state: GuestState): string {
-  switch (state.kind) {
-    case 'stopped':
-      return 'off'
-    case 'starting':
-      return 'starting'
-    case 'running':
-      return 'running'
-    case 'paused':
-      return 'paused'
-    case 'shutting-down':
-      return 'shutting down'
-    case 'preparing':
-      return 'being created'
-    case 'arriving':
-      return 'arriving'
-    case 'unsettled':
-      return 'waiting to be settled'
-    case 'failed':
-      return 'failed'
-    default:
-      return assertNever(state)
-  }
-}
 
 export function stateTone(state: GuestState): Tone {
   switch (state.kind) {
@@ -59,7 +34,7 @@ export function darkSentence(name: string, state: GuestState): string {
     case 'unsettled':
       return `${name} is paused until its move is settled`
     default:
-      return `${name} is ${stateWord(state)}`
+      return `${name} is ${guestStateWord(state)}`
   }
 }
 

@@ -1,22 +1,30 @@
-/** Moves in the words of people: phases, estimates, outcomes. Pure. */
+/** Moves as sentences for the page: estimates, results, announcements; the words of phases and outcomes are in `shared/words.ts`. Pure. */
 import { assertNever } from '../../shared/assert-never.ts'
-import { formatBytes, formatDuration, formatRate, formatTimeRange } from '../../shared/format.ts'
-import type { MigrationEstimate, MigrationRecord } from '../../shared/models/migration.ts'
-import type { MigrationPhase, MigrationResult, Operation, Progress } from '../../shared/models/operation.ts'
+import type { ErrorShape } from '../../shared/errors/index.ts'
+import { formatBytes, formatTimeRange } from '../../shared/format.ts'
+import type { MigrationEstimate } from '../../shared/models/migration.ts'
+import {
+  type MigrationPhase,
+  type MigrationResult,
+  migrationPhase,
+  type Operation,
+  type Progress,
+} from '../../shared/models/operation.ts'
+import { phaseWord, tookWords } from '../../shared/words.ts'
 
-export const phases: readonly { phase: MigrationPhase; word: string; term: string }[] = [
-  { phase: 'checking', word: 'checking', term: 'compare capabilities' },
-  { phase: 'preparing', word: 'making room', term: 'prepare the destination' },
-  { phase: 'copying-layers', word: 'copying the disk', term: 'copy immutable layers' },
-  { phase: 'mirroring-disk', word: 'keeping the disk in step', term: 'mirror the top layer' },
-  { phase: 'copying-memory', word: 'copying memory', term: 'pre-copy' },
-  { phase: 'switching-over', word: 'switching over', term: 'switchover' },
-  { phase: 'finishing', word: 'settling in', term: 'finish' },
-]
-
-export function phaseWord(phase: MigrationPhase): string {
-  return phases.find((each) => each.phase === phase)?.word ?? phase
+const phaseTerms: Record<MigrationPhase, string> = {
+  checking: 'compare capabilities',
+  preparing: 'prepare the destination',
+  'copying-layers': 'copy immutable layers',
+  'mirroring-disk': 'mirror the top layer',
+  'copying-memory': 'pre-copy',
+  'switching-over': 'switchover',
+  finishing: 'finish',
 }
+
+/** The phases in the order in which they happen, each with the field's term. */
+export const phases: readonly { phase: MigrationPhase; word: string; term: string }[] =
+  migrationPhase.options.map((phase) => ({ phase, word: phaseWord(phase), term: phaseTerms[phase] }))
 
 /** `ready in about 2 s · freeze of 0.1 s · 105 MB` */
 export function estimateWords(estimate: MigrationEstimate): string {
@@ -36,36 +44,19 @@ export function doneShare(progress: Progress): number | null {
   return Math.min(0.99, progress.doneBytes / progress.totalBytes)
 }
 
-/** `98 MB/s · about 3 s left`; parts that are unknown are left out. */
-export function paceWords(progress: Progress): string {
-  const parts: string[] = []
-  if (progress.rateBytesPerS > 0) parts.push(formatRate(progress.rateBytesPerS))
-  if (progress.timeLeft !== null) parts.push(`${formatTimeRange(progress.timeLeft)} left`)
-  return parts.join(' · ')
+/** What a move that arrived took: `Moved in 3.2 s, freeze of 0.06 s` */
+export function movedWords(result: MigrationResult | null): string {
+  if (result === null) return 'Moved, cut at the handover and settled afterwards'
+  return `Moved in ${tookWords(result)}`
 }
 
-/** `212 MB of 530 MB` */
-export function amountWords(progress: Progress): string {
-  const done = formatBytes(progress.doneBytes)
-  return progress.totalBytes === null ? done : `${done} of ${formatBytes(progress.totalBytes)}`
+/** `Not moved, it stays on Laptop.`; null where nobody knows yet. */
+export function stayedWords(error: ErrorShape, fromName: string): string | null {
+  return isUnsettled(error) ? null : `Not moved, it stays on ${fromName}.`
 }
 
-/** `Moved in 3.2 s, freeze of 0.06 s` */
-export function resultWords(result: MigrationResult): string {
-  return `Moved in ${formatDuration(result.totalMs)}, freeze of ${formatDuration(result.downtimeMs)}`
-}
-
-export function outcomeWord(outcome: MigrationRecord['outcome']): string {
-  switch (outcome.kind) {
-    case 'done':
-      return 'moved'
-    case 'cancelled':
-      return 'cancelled'
-    case 'failed':
-      return 'failed'
-    default:
-      return assertNever(outcome)
-  }
+function isUnsettled(error: ErrorShape): boolean {
+  return error.code === 'migration.unsettled'
 }
 
 /** A sentence for a screen reader, which changes only when there is news. */
@@ -78,14 +69,19 @@ export function announcement(operation: Operation): string {
     case 'cancelling':
       return `The move of ${guestName} is being cancelled.`
     case 'done':
-      return work.result === null ? `${guestName} has moved.` : `${guestName}: ${resultWords(work.result)}.`
+      return `${guestName}: ${movedWords(work.result)}.`
     case 'cancelled':
       return `The move of ${guestName} was cancelled.`
     case 'failed':
-      return `${guestName} was not moved. ${state.error.message}`
+      return failedAnnouncement(guestName, state.error)
     default:
       return assertNever(state)
   }
+}
+
+function failedAnnouncement(guestName: string, error: ErrorShape): string {
+  const why = `${error.message} ${error.fix}`
+  return isUnsettled(error) ? why : `${guestName} was not moved. ${why}`
 }
 
 /** Only moves are announced; creating a guest is told by its own line. */

@@ -1,21 +1,15 @@
 /** Words of states, moves and times. */
 import { describe, expect, it } from 'vitest'
-import { guestState } from '../../shared/models/guest.ts'
-import { migrationPhase } from '../../shared/models/operation.ts'
-import { goodCheck, guest, laptopId, move, result } from '../fixtures/things.ts'
+import { type ErrorShape, fail } from '../../shared/errors/index.ts'
+import type { Pairing } from '../../shared/models/dock.ts'
+import { migrationPhase, type Operation } from '../../shared/models/operation.ts'
+import { goodCheck, guest, hereId, laptopId, move, result } from '../fixtures/things.ts'
 import { chartColumns } from './chart-columns.ts'
 import { agoWords, countdownWords } from './dates.ts'
 import { shortFingerprint } from './fingerprint.ts'
-import { canDelete, commandsFor, mayMove, stateWord } from './guest-words.ts'
-import {
-  amountWords,
-  announcement,
-  doneShare,
-  estimateWords,
-  paceWords,
-  phases,
-  resultWords,
-} from './migration-words.ts'
+import { canDelete, commandsFor, mayMove } from './guest-words.ts'
+import { announcement, doneShare, estimateWords, movedWords, phases, stayedWords } from './migration-words.ts'
+import { type PairingOutcome, pairingAnnouncement } from './pairing-words.ts'
 
 describe('words of moves', () => {
   const { progress } = move(guest(1, 'Workshop'), laptopId, laptopId)
@@ -27,22 +21,16 @@ describe('words of moves', () => {
   })
 
   it('says a result in one line', () => {
-    expect(resultWords(result)).toBe('Moved in 3.2 s, freeze of 0.06 s')
-  })
-
-  it('leaves out of the pace what is not known yet', () => {
-    expect(paceWords(progress)).toBe('98 MB/s · 3.1 to 4.2 s left')
-    expect(paceWords({ ...progress, timeLeft: null })).toBe('98 MB/s')
-    expect(paceWords({ ...progress, rateBytesPerS: 0, timeLeft: null })).toBe('')
+    expect(movedWords(result)).toBe('Moved in 3.2 s, freeze of 0.06 s')
+    expect(movedWords(null)).toBe('Moved, cut at the handover and settled afterwards')
   })
 
   it('never shows a move as full before it ended', () => {
     expect(doneShare({ ...progress, doneBytes: 9, totalBytes: 3 })).toBe(0.99)
     expect(doneShare({ ...progress, totalBytes: 0 })).toBeNull()
-    expect(amountWords({ ...progress, totalBytes: null })).toBe('212 MB')
   })
 
-  it('has a word for every phase, in the order in which they happen', () => {
+  it('lists every phase, in the order in which they happen', () => {
     expect(phases.map(({ phase }) => phase)).toEqual(migrationPhase.options)
   })
 
@@ -51,6 +39,25 @@ describe('words of moves', () => {
     const later = { ...running, progress: { ...running.progress, doneBytes: 300e6 } }
     expect(announcement(running)).toBe('Workshop is moving: copying memory.')
     expect(announcement(later)).toBe(announcement(running))
+  })
+})
+
+describe('words of moves that failed', () => {
+  const failed = (error: ErrorShape): Operation => ({
+    ...move(guest(1, 'Workshop'), laptopId, hereId),
+    state: { kind: 'failed', endedAtMs: 1, error },
+  })
+
+  it('say where the guest is, and what to do', () => {
+    const error = fail('migration.source_lost', { name: 'Workshop', dock: 'Laptop' }).toJSON()
+    expect(stayedWords(error, 'Laptop')).toBe('Not moved, it stays on Laptop.')
+    expect(announcement(failed(error))).toMatch(/^Workshop was not moved\. The link .* try again\.$/)
+  })
+
+  it('do not claim to know it while nobody does', () => {
+    const error = fail('migration.unsettled', { name: 'Workshop', dock: 'Laptop' }).toJSON()
+    expect(stayedWords(error, 'Laptop')).toBeNull()
+    expect(announcement(failed(error))).toMatch(/^The last move of Workshop to Laptop is not settled/)
   })
 })
 
@@ -65,12 +72,6 @@ describe('words of guests', () => {
     expect(commandsFor({ kind: 'preparing' })).toEqual([])
   })
 
-  it('has a word for every state of the contract', () => {
-    const kinds = guestState.options.map((option) => option.shape.kind.value)
-    expect(kinds).toContain('unsettled')
-    expect(stateWord({ kind: 'stopped' })).toBe('off')
-  })
-
   it('lets only stopped guests be deleted and only settled ones move', () => {
     expect(canDelete(guest(1, 'Mail'))).toBe(false)
     expect(canDelete(guest(1, 'Mail', { state: { kind: 'stopped' } }))).toBe(true)
@@ -78,6 +79,26 @@ describe('words of guests', () => {
     expect(mayMove(guest(1, 'Mail', { operationId: 'busy' }))).toBe(false)
     const unsettled = { kind: 'unsettled' as const, migrationId: 'm', otherDockId: laptopId }
     expect(mayMove(guest(1, 'Mail', { state: unsettled }))).toBe(false)
+  })
+})
+
+describe('words of pairings', () => {
+  const ended = (outcome: PairingOutcome): Pairing => ({
+    id: 'p1',
+    dockId: laptopId,
+    dockName: 'Laptop',
+    role: 'initiator',
+    state: { kind: 'ended', outcome },
+    startedAtMs: 0,
+    expiresAtMs: 1,
+  })
+
+  it('say to a screen reader how it ended', () => {
+    expect(pairingAnnouncement(ended('paired'))).toBe(
+      'Paired with Laptop. Guests can now move between the two PCs.',
+    )
+    for (const outcome of ['refused', 'timed-out', 'failed'] as const)
+      expect(pairingAnnouncement(ended(outcome))).toMatch(/^Not paired with Laptop\. /)
   })
 })
 

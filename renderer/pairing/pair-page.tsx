@@ -9,7 +9,7 @@ export function PairPage({ id }: { id: string }) {
     <Page title="Pairing">
       {pairing === undefined ? (
         <Empty title="This pairing has ended">
-          <p>Start a new one from the desk.</p>
+          <p>The desk shows whether the two PCs are paired.</p>
         </Empty>
       ) : (
         <PairingPanel pairing={pairing} />

@@ -1,71 +1,76 @@
 /**
  * The pairing question: the same six digits on both screens, and two people who say whether they match. It stands
- * in the page, never over it, and tells its outcome.
+ * in the page, never over it, and tells its outcome: a success until it has been read, a failure until it is
+ * dismissed or tried again. Relies on the host to list one pairing at a time; what changes is spoken by the shell.
  */
-import { CircleCheck, CircleX, Link2 } from 'lucide-react'
+import { CircleCheck, CircleX, Link2, X } from 'lucide-react'
 import type { ReactNode } from 'react'
-import { assertNever } from '../../shared/assert-never.ts'
 import type { Pairing } from '../../shared/models/dock.ts'
-import { Button } from '../kit/button.tsx'
+import { Button, IconButton } from '../kit/button.tsx'
 import { Countdown } from '../kit/ticking.tsx'
-import { endedWords } from '../model/pairing-words.ts'
+import { type PairingOutcome, pairingWords } from '../model/pairing-words.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
-import { hidePairing, usePending, useUi } from '../state/ui-store.ts'
+import { usePending } from '../state/ui-store.ts'
 
-/** All pairings that want attention. `exceptId` is shown elsewhere on the page. */
+/** The pairing that wants attention. `exceptId` is shown elsewhere on the page. */
 export function PairingTray({ exceptId }: { exceptId: string | null }) {
   const pairings = useHost((state) => state.pairings)
-  const hidden = useUi((ui) => ui.hiddenPairings)
-  const shown = pairings.filter((pairing) => pairing.id !== exceptId && !hidden.has(pairing.id))
+  const shown = pairings.filter((pairing) => pairing.id !== exceptId)
   return shown.map((pairing) => <PairingPanel key={pairing.id} pairing={pairing} />)
 }
 
 export function PairingPanel({ pairing }: { pairing: Pairing }) {
   const { state } = pairing
+  const { title, text } = pairingWords(pairing)
   return (
     <section className={`pairing pairing--${state.kind}`} aria-label={`Pairing with ${pairing.dockName}`}>
-      <div className="pairing__head" role="status">
+      <div className="pairing__head">
         {state.kind === 'ended' ? <EndedIcon outcome={state.outcome} /> : <Link2 size={20} aria-hidden />}
         <div>
-          <h2>{titleOf(pairing)}</h2>
-          <p>{explanation(pairing)}</p>
+          <h2>{title}</h2>
+          <p>{text}</p>
         </div>
       </div>
-      <PairingBody pairing={pairing} />
+      {state.kind === 'ended' ? (
+        <EndedButtons pairing={pairing} outcome={state.outcome} />
+      ) : (
+        <OpenBody pairing={pairing} state={state} />
+      )}
     </section>
   )
 }
 
-function EndedIcon({ outcome }: { outcome: 'paired' | 'refused' | 'timed-out' | 'failed' }) {
-  return outcome === 'paired' ? <CircleCheck size={20} aria-hidden /> : <CircleX size={20} aria-hidden />
+function EndedIcon({ outcome }: { outcome: PairingOutcome }) {
+  return outcome === 'paired' ? (
+    <CircleCheck className="pairing__good" size={20} aria-hidden />
+  ) : (
+    <CircleX className="pairing__bad" size={20} aria-hidden />
+  )
 }
 
-function titleOf({ state, role, dockName }: Pairing): string {
-  if (state.kind === 'ended') return endedWords(state.outcome, dockName).title
-  return role === 'initiator' ? `Pairing with ${dockName}` : `${dockName} asks to pair with this PC`
+function EndedButtons({ pairing, outcome }: { pairing: Pairing; outcome: PairingOutcome }) {
+  const actions = useActions()
+  const asking = usePending(`pair:${pairing.dockId}`)
+  return (
+    <div className="pairing__after">
+      {outcome !== 'paired' && (
+        <Button disabled={asking} onClick={() => void actions.pair(pairing.dockId)}>
+          {asking ? 'Asking …' : 'Try again'}
+        </Button>
+      )}
+      <IconButton label="Dismiss" onClick={() => void actions.dismissPairing(pairing.id)}>
+        <X size={16} aria-hidden />
+      </IconButton>
+    </div>
+  )
 }
 
-function explanation({ state, dockName }: Pairing): string {
-  switch (state.kind) {
-    case 'waiting-for-peer':
-      return `Waiting for ${dockName} to answer …`
-    case 'comparing':
-      return `Look at the screen of ${dockName}. Does it show the same six digits?`
-    case 'confirmed-here':
-      return `You said they match. Now confirm on ${dockName}.`
-    case 'ended':
-      return endedWords(state.outcome, dockName).text
-    default:
-      return assertNever(state)
-  }
-}
+type OpenState = Exclude<Pairing['state'], { kind: 'ended' }>
 
-function PairingBody({ pairing }: { pairing: Pairing }) {
+function OpenBody({ pairing, state }: { pairing: Pairing; state: OpenState }) {
   const actions = useActions()
   const pending = usePending(`pairing:${pairing.id}`)
-  const { state } = pairing
   const refuse = () => void actions.refusePairing(pairing.id)
-  if (state.kind === 'ended') return <Button onClick={() => hidePairing(pairing.id)}>Done</Button>
   if (state.kind === 'waiting-for-peer') {
     return (
       <Buttons untilMs={pairing.expiresAtMs}>

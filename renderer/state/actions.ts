@@ -44,7 +44,7 @@ async function attemptAloud(key: string, call: () => Promise<unknown>): Promise<
   return error === null
 }
 
-async function move(client: HostClient, request: MigrationRequest): Promise<void> {
+async function move(client: HostClient, request: MigrationRequest, at: string): Promise<void> {
   useUi.setState({ blocked: null })
   let errors: ErrorShape[] = []
   const failure = await attempt(moveKey(request), async () => {
@@ -53,7 +53,7 @@ async function move(client: HostClient, request: MigrationRequest): Promise<void
     if (errors.length === 0) await client.migrations.start(request)
   })
   if (failure !== null) errors = [failure]
-  if (errors.length > 0) useUi.setState({ blocked: { request, errors } })
+  if (errors.length > 0) useUi.setState({ blocked: { request, at, errors } })
 }
 
 async function remove(client: HostClient, guest: Guest): Promise<void> {
@@ -84,7 +84,8 @@ export function createActions(client: HostClient) {
       attempt(guestKey(guestId), () => client.guests.rename({ guestId, name })),
     remove: (guest: Guest) => remove(client, guest),
     create: (guest: NewGuest) => create(client, guest),
-    move: (request: MigrationRequest) => move(client, request),
+    /** @param at the dock on whose desk it was asked for; else the one the guest is on */
+    move: (request: MigrationRequest, at = request.fromDockId) => move(client, request, at),
     cancel: (operationId: string) =>
       attemptAloud(`cancel:${operationId}`, () => client.operations.cancel({ operationId })),
     dismiss: (operationId: string) =>
@@ -92,13 +93,14 @@ export function createActions(client: HostClient) {
     settle: (migrationId: string, choice: 'run-here' | 'give-up-here') =>
       attemptAloud(`settle:${migrationId}`, () => client.migrations.settle({ migrationId, choice })),
     connect: (address: string) => attempt('connect', () => client.docks.connect({ address })),
-    pair: (dock: Dock) =>
-      attemptAloud(`pair:${dock.id}`, () => client.docks.startPairing({ dockId: dock.id })),
+    pair: (dockId: string) => attemptAloud(`pair:${dockId}`, () => client.docks.startPairing({ dockId })),
     unpair: (dock: Dock) => attemptAloud(`pair:${dock.id}`, () => client.docks.unpair({ dockId: dock.id })),
     confirmPairing: (pairingId: string) =>
       attemptAloud(`pairing:${pairingId}`, () => client.docks.confirmPairing({ pairingId })),
     refusePairing: (pairingId: string) =>
       attemptAloud(`pairing:${pairingId}`, () => client.docks.refusePairing({ pairingId })),
+    dismissPairing: (pairingId: string) =>
+      attemptAloud(`pairing:${pairingId}`, () => client.docks.dismissPairing({ pairingId })),
     changeSettings: (change: Partial<HostSettings>) =>
       attempt('settings', () => client.settings.change(change)),
     quitHost: () => attemptAloud('quit', () => client.host.quit()),

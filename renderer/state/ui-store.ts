@@ -16,17 +16,18 @@ export type Question =
 
 export interface Blocked {
   request: MigrationRequest
+  /** The dock on whose desk it was asked for: there it is told. */
+  at: string
   errors: ErrorShape[]
 }
 
 interface UiState {
   question: Question | null
-  /** Why the last wish to move could not be met; shown at the guest. */
+  /** Why the last wish to move could not be met. */
   blocked: Blocked | null
   dragged: { guestId: string; fromDockId: string } | null
   /** Keys of calls that have not been answered yet. */
   pending: ReadonlySet<string>
-  hiddenPairings: ReadonlySet<string>
 }
 
 export const useUi = create<UiState>()(() => ({
@@ -34,15 +35,10 @@ export const useUi = create<UiState>()(() => ({
   blocked: null,
   dragged: null,
   pending: new Set(),
-  hiddenPairings: new Set(),
 }))
 
 export function ask(question: Question | null): void {
   useUi.setState({ question })
-}
-
-export function hidePairing(pairingId: string): void {
-  useUi.setState((ui) => ({ hiddenPairings: new Set(ui.hiddenPairings).add(pairingId) }))
 }
 
 export function setPending(key: string, isPending: boolean): void {

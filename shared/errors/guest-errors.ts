@@ -38,8 +38,8 @@ export const guestErrors = {
     permanent: true,
   },
   'guest.demo_image_missing': {
-    says: 'The demo guest has not been built on this PC.',
-    fix: 'Build it with: npm run setup',
+    says: 'The demo guest is not on this PC.',
+    fix: 'Install Wireless Dock+ again. In a checkout, build it with: npm run setup',
     permanent: false,
   },
   'guest.no_screen': {

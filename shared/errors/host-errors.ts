@@ -19,12 +19,17 @@ export const hostErrors = {
   },
   'host.not_running': {
     says: 'No Wireless Dock+ host is running for this user.',
-    fix: 'Start it with: npm start, or: wdock agent',
+    fix: 'Start Wireless Dock+, or: wdock agent (in a checkout: npm start)',
     permanent: false,
   },
   'host.out_of_touch': {
     says: 'Lost touch with the Wireless Dock+ service on this PC.',
-    fix: 'It is tried again by itself. If that does not help, start Wireless Dock+ again.',
+    fix: 'It is tried again by itself. If it was ended, start Wireless Dock+ again and use its new window, or the address that it prints.',
+    permanent: false,
+  },
+  'host.page_refused': {
+    says: 'Wireless Dock+ on this PC does not let this page in: its address has no key, or that of an earlier start.',
+    fix: 'Start Wireless Dock+ again for its window, or run: wdock open. Then close this page.',
     permanent: false,
   },
   'host.port_in_use': {

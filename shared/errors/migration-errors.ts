@@ -19,12 +19,17 @@ export const migrationErrors = {
   },
   'migration.accelerator_differs': {
     says: '{name} runs with {ours} here, but {dock} offers only {theirs}.',
-    fix: 'Shut {name} down and start it over there, or enable virtualisation in the firmware of {dock}.',
+    fix: 'Enable virtualisation in the firmware of {dock}. Without it {dock} can only take guests that run with {theirs}.',
     permanent: true,
   },
   'migration.cpu_feature_missing': {
-    says: 'The processor of {dock} lacks what {name} uses: {features}.',
-    fix: 'Shut {name} down, choose the CPU model {model} in its settings, start it and move it then.',
+    says: '{name} uses processor features that {dock} lacks: {features}.',
+    fix: 'Shut {name} down and start it again while both PCs are connected: it then takes a CPU model that both have, such as {suggested}.',
+    permanent: true,
+  },
+  'migration.cpu_model_unknown': {
+    says: 'QEMU {version} on {dock} has no CPU model {model} on which {name} could go on.',
+    fix: 'Update QEMU on {dock}; or shut {name} down and start it again while both PCs are connected: it then takes a CPU model that both have, such as {suggested}.',
     permanent: true,
   },
   'migration.layout_differs': {
@@ -80,6 +85,16 @@ export const migrationErrors = {
   'migration.link_lost': {
     says: 'The link to {dock} broke while {name} was moving.',
     fix: '{name} runs on where it was. Try again when the link is back.',
+    permanent: false,
+  },
+  'migration.source_lost': {
+    says: 'The link to {dock} broke while {name} was on its way here.',
+    fix: '{name} still runs on {dock}. Check that both PCs are on one network, then try again.',
+    permanent: false,
+  },
+  'migration.stayed': {
+    says: 'The move of {name} to {dock} was cut short.',
+    fix: '{name} stayed where it was. Move it again when both PCs are on one network.',
     permanent: false,
   },
   'migration.stalled': {

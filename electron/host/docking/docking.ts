@@ -5,26 +5,17 @@
  */
 import type { Duplex } from 'node:stream'
 import { errorFromShape, fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
-import {
-  type MigrationCheck,
-  type MigrationRecord,
-  type MigrationRequest,
-  migrationRecord,
-} from '../../../shared/models/migration.ts'
-import {
-  type MigrationResult,
-  type Operation,
-  operation as operationSchema,
-} from '../../../shared/models/operation.ts'
+import type { MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
+import { type Operation, operation as operationSchema } from '../../../shared/models/operation.ts'
 import type { From } from '../../docks/dock-net.ts'
-import type { LocalGuest } from '../guests/local-guest.ts'
 import { hasEnded } from '../operations.ts'
 import { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureEnd, type DepartureTarget } from './departure.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { MigrationHistory } from './history.ts'
 import type { LinkRates } from './link-rates.ts'
-import { failedEvent, letGoEvent, streamHeader } from './messages.ts'
+import { type DestinationStage, failedEvent, letGoEvent, streamHeader } from './messages.ts'
+import { Outcomes } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
 import { Settling } from './settling.ts'
 import { arrivingHeartbeatMs } from './tuning.ts'
@@ -37,7 +28,7 @@ const closeWithinMs = 6000
 
 export class Docking {
   readonly #parts: DockingParts
-  readonly #history: MigrationHistory
+  readonly #outcomes: Outcomes
   readonly #arrivals: Arrivals
   readonly #settling: Settling
   readonly #rates: LinkRates
@@ -49,7 +40,7 @@ export class Docking {
 
   constructor(parts: DockingParts, history: MigrationHistory, rates: LinkRates) {
     this.#parts = parts
-    this.#history = history
+    this.#outcomes = new Outcomes(parts, history)
     this.#rates = rates
     const { calls } = parts
     this.#heartbeats = new Heartbeats(calls.net)
@@ -59,7 +50,10 @@ export class Docking {
       tellFailed: (dockId, migrationId, error) =>
         calls.net.emit(dockId, 'docking.failed', { migrationId, error: error.toJSON() }),
     })
-    this.#settling = new Settling(parts, this.#arrivals, (id) => this.#departures.has(id))
+    this.#settling = new Settling(parts, this.#arrivals, {
+      isDeparting: (id) => this.#departures.has(id),
+      settled: (head, at) => this.#outcomes.settled(head, at),
+    })
     this.#serve()
     this.#listen()
   }
@@ -67,6 +61,7 @@ export class Docking {
   /** Takes up what an earlier host left open. */
   async start(): Promise<void> {
     await this.#settling.takeUp()
+    this.#outcomes.start()
   }
 
   /** Ends what can still be ended in order: moves that are on are cancelled, the guests run on here. */
@@ -126,16 +121,15 @@ export class Docking {
   }
 
   #depart(guestId: string, to: DepartureTarget): string {
-    const { guests, operations, calls, random, store, clock } = this.#parts
+    const { guests, operations, calls, random } = this.#parts
     if (this.#closed) throw fail('dock.unreachable', { dock: calls.net.name })
     const guest = guests.get(guestId)
     if (guest.state.kind !== 'running' && guest.state.kind !== 'paused') {
       throw fail('migration.not_running', { name: guest.name })
     }
     const migrationId = random.uuid()
-    const startedAtMs = clock.nowMs()
     const stopMirroring = this.#mirrorOperation(migrationId, to.dockId)
-    const { ended } = operations.run(
+    const { operation, ended } = operations.run(
       {
         id: migrationId,
         guestId,
@@ -152,20 +146,20 @@ export class Docking {
           result: null,
         },
       },
-      async (operation) => {
-        const departure = new Departure(this.#parts, this.#heartbeats, { guest, to, operation })
+      async (running) => {
+        const departure = new Departure(this.#parts, this.#heartbeats, { guest, to, operation: running })
         this.#departures.set(migrationId, departure)
         try {
           await this.#end(await departure.run(), to)
+        } catch (thrown) {
+          throw asMoveError(thrown, { name: guest.name, dock: to.name })
         } finally {
           this.#departures.delete(migrationId)
         }
       },
     )
-    void ended.then(async (error) => {
-      const operation = store.state.operations.find((each) => each.id === migrationId)
-      const result = operation?.work.kind === 'migration' ? operation.work.result : null
-      await this.#record({ migrationId, guest, to, startedAtMs, error, result })
+    void ended.then(() => {
+      this.#outcomes.ended(operation.view)
       stopMirroring()
     })
     return migrationId
@@ -183,31 +177,6 @@ export class Docking {
     if (settled === 'there') end.finish()
     else if (settled === 'here') throw fail('migration.destination_died', { name, dock: to.name })
     else throw end.error ?? fail('migration.unsettled', { name, dock: to.name })
-  }
-
-  async #record(end: {
-    migrationId: string
-    guest: LocalGuest
-    to: DepartureTarget
-    startedAtMs: number
-    error: WdockError | null
-    result: MigrationResult | null
-  }): Promise<void> {
-    const { calls, clock, log } = this.#parts
-    const record: MigrationRecord = {
-      id: end.migrationId,
-      guestId: end.guest.id,
-      guestName: end.guest.name,
-      fromDockId: calls.net.id,
-      fromDockName: calls.net.name,
-      toDockId: end.to.dockId,
-      toDockName: end.to.name,
-      startedAtMs: end.startedAtMs,
-      endedAtMs: clock.nowMs(),
-      outcome: outcomeOf(end.error, end.result),
-    }
-    await this.#history.add(record).catch((error: unknown) => log.error('history was not written', { error }))
-    calls.net.emit(end.to.dockId, 'migration.recorded', record)
   }
 
   /** Tells the other dock of an operation's progress, at most every 200 ms, and of its end. */
@@ -297,14 +266,6 @@ export class Docking {
         this.#show(parsed.data, from.dockId)
       }
     })
-    net.onEvent('migration.recorded', (from, data) => {
-      const parsed = migrationRecord.safeParse(data)
-      if (parsed.success && parsed.data.fromDockId === from.dockId) {
-        void this.#history
-          .add(parsed.data)
-          .catch((error: unknown) => log.error('history was not written', { error }))
-      }
-    })
     net.onEvent('docking.failed', (from, data) => {
       const parsed = failedEvent.safeParse(data)
       const departure = parsed.success ? this.#departures.get(parsed.data.migrationId) : undefined
@@ -324,7 +285,10 @@ export class Docking {
       }
       for (const operation of this.#parts.store.state.operations) {
         if (operation.work.kind !== 'migration') continue
-        if (operation.work.fromDockId === dockId && !hasEnded(operation)) this.#lostSight(operation.id)
+        if (operation.work.fromDockId !== dockId || hasEnded(operation)) continue
+        // What is shown of a move that nobody drives any more must not stay for ever.
+        const stage = this.#stageHere(operation, dockId)
+        this.#show(this.#outcomes.lostSight(operation, stage), dockId)
       }
       this.#arrivals
         .linkLost(dockId)
@@ -337,6 +301,8 @@ export class Docking {
           if (!isCode(thrown, 'dock.link_lost'))
             log.warn('settling failed', { error: toWdockError(thrown).toJSON() })
         })
+        // After what was open is settled: then what is told is the truth already.
+        .finally(() => this.#outcomes.met(dockId))
     })
   }
 
@@ -352,15 +318,11 @@ export class Docking {
     }
   }
 
-  /** The dock that drives an operation is gone: what is shown of it here must not stay for ever. */
-  #lostSight(operationId: string): void {
-    const { store, clock } = this.#parts
-    const known = store.state.operations.find((each) => each.id === operationId)
-    if (known?.work.kind !== 'migration') return
-    const { fromDockId } = known.work
-    const dock = store.state.docks.find((each) => each.id === fromDockId)
-    const error = fail('dock.link_lost', { dock: dock?.name ?? 'the other PC' }).toJSON()
-    this.#show({ ...known, state: { kind: 'failed', endedAtMs: clock.nowMs(), error } }, fromDockId)
+  /** How far a move that comes here has come. */
+  #stageHere({ id, guestId }: Operation, fromDockId: string): DestinationStage {
+    const isOurs = this.#parts.guests.find(guestId)?.record.arrival === null
+    if (isOurs || this.#arrivals.commits.has(fromDockId, id)) return 'committed'
+    return this.#arrivals.find(id)?.stage === 'switching' ? 'switching' : 'preparing'
   }
 
   /** A peer may cancel what moves to or from it, nothing else. */
@@ -370,10 +332,12 @@ export class Docking {
   }
 }
 
-function outcomeOf(error: WdockError | null, result: MigrationResult | null): MigrationRecord['outcome'] {
-  if (error === null && result !== null) return { kind: 'done', result }
-  if (error === null || error.code === 'host.cancelled') return { kind: 'cancelled' }
-  return { kind: 'failed', error: error.toJSON() }
+/** A request that found nobody is a lost link, whichever came to an end first: told in the words of a move. */
+function asMoveError(thrown: unknown, names: { name: string; dock: string }): unknown {
+  const isLost =
+    isCode(thrown, 'dock.silent') || isCode(thrown, 'dock.link_lost') || isCode(thrown, 'dock.unreachable')
+  if (!isLost) return thrown
+  return fail('migration.link_lost', names, { cause: thrown, detail: thrown.detail ?? thrown.message })
 }
 
 function notBetween(): WdockError {

@@ -1,5 +1,6 @@
 /** A real move between two real docks is struck at every phase: by death, a pulled cable, and second thoughts. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { DockProcess } from '../../testing/dock-process.ts'
 import { FaultRig, type RealBlow } from '../../testing/fault-rig.ts'
 import { namespacesAllowed } from '../../testing/namespaces.ts'
 import type { FaultPoint } from './faults.ts'
@@ -45,6 +46,39 @@ describe('a move that is struck', () => {
     expect(await rig.ills(rig.laptop)).toEqual([])
   }
 
+  /** In the history of both docks, and on no screen that nobody knows. */
+  async function expectTold(outcome: 'done' | 'failed'): Promise<void> {
+    for (const dock of [rig.laptop, rig.pc]) {
+      await dock.until('it tells how the move ended', ({ migrations, operations }) => {
+        const open = operations.some(
+          ({ state }) => state.kind === 'failed' && state.error.code === 'migration.unsettled',
+        )
+        return migrations[0]?.outcome.kind === outcome && !open
+      })
+    }
+  }
+
+  /** Waits until the guest stands at `dock` for a decision. @returns its migration */
+  async function unsettledAt(dock: DockProcess): Promise<string> {
+    const { guests } = await dock.until('it waits', (state) =>
+      state.guests.some((guest) => guest.state.kind === 'unsettled'),
+    )
+    const state = guests.find((guest) => guest.id === rig.guestId)?.state
+    return state?.kind === 'unsettled' ? state.migrationId : ''
+  }
+
+  /** The source has given the guest away, and the host there dies before it hears so. @returns the migration */
+  async function loseTheOtherSideAtTheCommit(): Promise<string> {
+    const { laptop, pc } = rig
+    await rig.hold(laptop, 'given-away')
+    const operationId = await rig.begin(laptop, pc)
+    await rig.held(laptop, 'given-away')
+    await pc.kill()
+    await rig.release(laptop, 'given-away')
+    await laptop.operationEnd(operationId)
+    return operationId
+  }
+
   it.each(cases)('at %s by: %s; the guest runs on and nothing is left there', expectStays)
 
   it.skipIf(!cable).each(cableCases)(
@@ -78,6 +112,7 @@ describe('a move that is struck', () => {
     await rig.repair()
     expect(await rig.traces(rig.laptop)).toEqual([])
     expect(await rig.ills(rig.pc)).toEqual([])
+    await expectTold('done')
     await rig.move(rig.pc, rig.laptop)
   })
 
@@ -94,33 +129,51 @@ describe('a move that is struck', () => {
     await rig.repair()
     expect(await rig.traces(laptop)).toEqual([])
     expect(await rig.ills(pc)).toEqual([])
+    await expectTold('done')
     await rig.move(pc, laptop)
   })
 
   it('a person decides that it runs here: the other side lets go when they meet', async () => {
     const { laptop, pc } = rig
-    await rig.hold(laptop, 'given-away')
-    const operationId = await rig.begin(laptop, pc)
-    await rig.held(laptop, 'given-away')
-    await pc.kill()
-    await rig.release(laptop, 'given-away')
-    await laptop.operationEnd(operationId)
-    await laptop.client.migrations.settle({ migrationId: operationId, choice: 'run-here' })
+    const migrationId = await loseTheOtherSideAtTheCommit()
+    await laptop.client.migrations.settle({ migrationId, choice: 'run-here' })
     expect(await rig.ills(laptop)).toEqual([])
     await rig.repair()
     expect(await rig.traces(pc)).toEqual([])
     expect(await rig.ills(laptop)).toEqual([])
+    await expectTold('failed')
+  })
+
+  it('a person gives it up there: the source runs on with it when they meet', async () => {
+    const { laptop, pc } = rig
+    await rig.strike('given-away', 'kill the host here')
+    const migrationId = await unsettledAt(pc)
+    await pc.client.migrations.settle({ migrationId, choice: 'give-up-here' })
+    expect(await rig.traces(pc)).toEqual([])
+    await rig.repair()
+    expect(await rig.ills(laptop)).toEqual([])
+    expect(await rig.traces(pc)).toEqual([])
+  })
+
+  it('a person gives it up at the source, whose host is started again: it runs there when they meet', async () => {
+    const { laptop, pc } = rig
+    const migrationId = await loseTheOtherSideAtTheCommit()
+    await laptop.client.migrations.settle({ migrationId, choice: 'give-up-here' })
+    expect(await laptop.guest(rig.guestId)).toBeUndefined()
+    await laptop.kill()
+    await rig.repair()
+    expect(await rig.ills(pc)).toEqual([])
+    expect(await rig.traces(laptop)).toEqual([])
+    await rig.move(pc, laptop)
   })
 
   it('a person decides that it runs there: the source lets go when they meet', async () => {
     const { laptop, pc } = rig
     await rig.strike('given-away', 'kill the host here')
-    const waiting = await pc.until('it waits', ({ guests }) =>
-      guests.some((guest) => guest.state.kind === 'unsettled'),
-    )
-    const state = waiting.guests.find((guest) => guest.id === rig.guestId)?.state
-    const migrationId = state?.kind === 'unsettled' ? state.migrationId : ''
+    const migrationId = await unsettledAt(pc)
     await pc.client.migrations.settle({ migrationId, choice: 'run-here' })
+    const secondThoughts = pc.client.migrations.settle({ migrationId, choice: 'give-up-here' })
+    await expect(secondThoughts).rejects.toMatchObject({ code: 'migration.not_found' })
     await rig.repair()
     expect(await rig.traces(laptop)).toEqual([])
     expect(await rig.ills(pc)).toEqual([])

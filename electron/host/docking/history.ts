@@ -1,7 +1,9 @@
 /** The migrations of this dock, newest first, in one bounded file. Feeds the state. */
+
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { keptMigrations } from '../../../shared/models/host-state.ts'
+import { withRecord } from '../../../shared/models/host-state.ts'
 import { type MigrationRecord, migrationRecord } from '../../../shared/models/migration.ts'
 import { readJson, writeJsonAtomic } from '../../platform/atomic-file.ts'
 import type { StateStore } from '../state-store.ts'
@@ -34,10 +36,14 @@ export class MigrationHistory {
     this.#store = store
   }
 
-  /** Adds a record once; a second telling of the same migration is ignored. */
-  add(record: MigrationRecord): Promise<void> {
-    if (this.#records.some((known) => known.id === record.id)) return Promise.resolve()
-    this.#records = [record, ...this.#records].slice(0, keptMigrations)
+  find(id: string): MigrationRecord | null {
+    return this.#records.find((known) => known.id === id) ?? null
+  }
+
+  /** Adds a record, or puts it in the place of what was known of the same migration. */
+  put(record: MigrationRecord): Promise<void> {
+    if (isDeepStrictEqual(this.find(record.id), record)) return this.#writing
+    this.#records = withRecord(this.#records, record)
     this.#store?.apply({ type: 'migration.recorded', record })
     const write = (): Promise<void> => writeJsonAtomic(this.#path, { version: 1, migrations: this.#records })
     this.#writing = this.#writing.then(write, write)

@@ -7,7 +7,7 @@ import { errorShape } from '../../../shared/errors/wdock-error.ts'
 import { dockId } from '../../../shared/models/dock.ts'
 import { guest } from '../../../shared/models/guest.ts'
 import { bootFile, guestDefinition, layerId } from '../../../shared/models/guest-definition.ts'
-import { migrationCheck } from '../../../shared/models/migration.ts'
+import { migrationCheck, migrationRecord } from '../../../shared/models/migration.ts'
 
 export const migrationId = z.uuid()
 const migrationRef = z.strictObject({ migrationId })
@@ -101,6 +101,8 @@ export const peerMethods = {
   'docking.commit': { input: commitRequest, output: z.object({ ranAfterMs: z.number() }) },
   'docking.abort': { input: migrationRef, output: z.object({ stage: destinationStage }) },
   'docking.destination-stage': { input: migrationRef, output: z.object({ stage: destinationStage }) },
+  /** How the newest moves from the asked dock to the asking one ended. */
+  'docking.outcomes': { input: z.strictObject({}), output: z.array(migrationRecord).max(64) },
   'docking.source-stage': { input: migrationRef, output: z.object({ stage: sourceStage }) },
 } as const satisfies Record<string, { input: z.ZodType; output: z.ZodType }>
 

@@ -7,8 +7,9 @@
 import { fail, isCode } from '../../../shared/errors/index.ts'
 import type { Arrivals } from './arrivals.ts'
 import { ensureRunningHere } from './ensure-running.ts'
-import { type Journal, readJournals, type UnreadableJournal } from './journal.ts'
+import { type Journal, type JournalHead, readJournals, type UnreadableJournal } from './journal.ts'
 import type { SourceStage } from './messages.ts'
+import type { Settlement } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
 
 const retryEveryMs = 5000
@@ -16,20 +17,27 @@ const retryEveryMs = 5000
 /** What became of a guest that was given away: still open, here for good, or there for good. */
 export type Settled = 'open' | 'here' | 'there'
 
+export interface SettlingWatcher {
+  /** True while this dock works on sending a guest away. */
+  isDeparting(migrationId: string): boolean
+  /** It is certain now on which side the guest of a migration is. */
+  settled(head: JournalHead, at: Settlement): void
+}
+
 export class Settling {
   readonly #parts: DockingParts
   readonly #arrivals: Arrivals
-  readonly #isDeparting: (migrationId: string) => boolean
+  readonly #watcher: SettlingWatcher
   /** Guests given away, until the other dock has confirmed and this one has let go of its copy. */
   readonly #givenAway = new Map<string, Journal>()
   readonly #deciding = new Map<string, Promise<unknown>>()
   readonly #retry: NodeJS.Timeout
   readonly #ready = Promise.withResolvers<void>()
 
-  constructor(parts: DockingParts, arrivals: Arrivals, isDeparting: (migrationId: string) => boolean) {
+  constructor(parts: DockingParts, arrivals: Arrivals, watcher: SettlingWatcher) {
     this.#parts = parts
     this.#arrivals = arrivals
-    this.#isDeparting = isDeparting
+    this.#watcher = watcher
     this.#retry = setInterval(() => void this.retryAll(), retryEveryMs)
     this.#retry.unref()
   }
@@ -101,7 +109,7 @@ export class Settling {
   sourceStage(dockId: string, migrationId: string): SourceStage {
     const journal = this.#givenAway.get(migrationId)
     if (journal !== undefined) return journal.head.otherDockId === dockId ? 'given-away' : 'unknown'
-    return this.#isDeparting(migrationId) ? 'open' : 'unknown'
+    return this.#watcher.isDeparting(migrationId) ? 'open' : 'unknown'
   }
 
   /** Another dock is there again: asks it about everything that is open between the two. */
@@ -129,8 +137,10 @@ export class Settling {
       }
       const arrival = this.#arrivals.find(migrationId)
       if (arrival?.shownGuest?.state.kind !== 'unsettled') throw fail('migration.not_found')
+      const { head } = arrival.journal
       if (choice === 'run-here') await this.#arrivals.takeHere(arrival)
       else await this.#arrivals.discard(migrationId)
+      this.#watcher.settled(head, choice === 'run-here' ? 'destination' : 'source')
     })
   }
 
@@ -185,6 +195,7 @@ export class Settling {
     await journal.remove()
     this.#givenAway.delete(migrationId)
     calls.net.emit(otherDockId, 'docking.let-go', { migrationId })
+    this.#watcher.settled(journal.head, 'destination')
   }
 
   async #settleDestination(migrationId: string, dockId: string): Promise<void> {
@@ -215,6 +226,7 @@ export class Settling {
     await journal.remove()
     this.#givenAway.delete(migrationId)
     log.info('a guest stays here', { guestId, migrationId })
+    this.#watcher.settled(journal.head, 'source')
   }
 
   /** Asks every dock that is there about what is open. Never rejects. */

@@ -37,7 +37,7 @@ export function fakeState(): HostState {
       ...{ dockId: hereId, appVersion: '0.1.0', dataDir: '/data', port: 7331, addresses: ['192.0.2.1:7331'] },
       ...{ secretsSentence: 'In a file.', demoGuestAvailable: true, isDemo: false },
     },
-    settings: { dockName: 'This PC', port: 0, discovery: true, theme: 'system' },
+    settings: { dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
     docks: [
       fakeDock(hereId, 'This PC', { kind: 'here' }),
       fakeDock(laptopId, 'Laptop', { kind: 'online' }),
@@ -155,6 +155,7 @@ export class FakeHost {
         startPairing: call('docks.startPairing', () => fakePairing),
         confirmPairing: call('docks.confirmPairing', () => fakePairing),
         refusePairing: call('docks.refusePairing', () => fakePairing),
+        dismissPairing: call('docks.dismissPairing', none),
         unpair: call('docks.unpair', none),
       },
       migrations: {

@@ -135,6 +135,7 @@ async function judge(world: World, plan: ModelCase, settled: boolean): Promise<s
   const guests = [...world.a.guests.list(), ...world.b.guests.list()]
   const states = guests.map((guest) => guest.state.kind).join(', ')
   check(!world.ranTwice, 'the guest ran on two docks at once')
+  for (const untruth of world.untruths()) wrong.push(`not true: ${untruth}`)
   check(settled, `it was not settled when the docks met (${states})`)
   check(guests.length === 1, `there are ${guests.length} guests (${states})`)
   const alive = world.qemus.filter((qemu) => qemu.alive)

@@ -125,7 +125,21 @@ export class World {
         if (guest.view().operationId !== null) return false
       }
     }
-    return true
+    return this.untruths().length === 0
+  }
+
+  /** What a dock says of the move, in its history or on its screen, that is not so. */
+  untruths(): string[] {
+    const moved = this.b.guests.find(this.guestId) !== null
+    return [this.a, this.b].flatMap(({ name, store }) => {
+      const told = [
+        ...store.state.migrations.map(({ outcome }) => ['history', outcome] as const),
+        ...store.state.operations.map(({ state }) => ['screen', state] as const),
+      ]
+      return told
+        .filter(([, told]) => (told.kind === 'done') !== moved || JSON.stringify(told).includes('unsettled'))
+        .map(([where, told]) => `${where} of ${name}: ${told.kind}`)
+    })
   }
 
   async destroy(): Promise<void> {
@@ -254,7 +268,8 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
   const random = systemRandom
   const layers = new LayerStore(dataDir)
   const bootFiles = new BootFileStore(dataDir, random)
-  const store = new StateStore(emptyState(dock))
+  const history = await MigrationHistory.open(dataDir)
+  const store = new StateStore({ ...emptyState(dock), migrations: history.records })
   const operations = new Operations(store, quickClock, silentLog)
   const env = {
     ...common,
@@ -269,7 +284,7 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
   const creation = { env, random, demoGuestDir: null }
   const guests = new Guests({ env, creation, operations, store, log: silentLog })
   await guests.load()
-  const history = await MigrationHistory.open(dataDir)
+  history.feed(store)
   const at = async (point: string): Promise<void> => {
     world.step(`point ${point}`)
     // What goes on beside the move gets ahead of it, or does not: both happen in life.
@@ -346,7 +361,7 @@ function emptyState(dock: ModelDock): HostState {
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
   return {
     info: { dockId, appVersion: 'model', dataDir, port: 0, ...more },
-    settings: { dockName, port: 0, discovery: false, theme: 'system' },
+    settings: { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
     docks: [],
     guests: [],
     operations: [],
