@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { endFrame, flowKind, numberFrame, writeDataHeader } from './flow-frames.ts'
-import { WindowedJoint } from './windowed-joint.ts'
+import { type Window, WindowedJoint } from './windowed-joint.ts'
 
 let folder: string
 let sockets: Socket[]
@@ -45,8 +45,8 @@ interface Ends {
 async function joined(left: Duplex, right: Duplex, windowBytes: number): Promise<Ends> {
   const [innerA, outerA] = await localPair()
   const [innerB, outerB] = await localPair()
-  const a = new WindowedJoint(left, { windowBytes })
-  const b = new WindowedJoint(right, { windowBytes })
+  const a = new WindowedJoint(left, { window: fixed(windowBytes) })
+  const b = new WindowedJoint(right, { window: fixed(windowBytes) })
   a.join(innerA)
   b.join(innerB)
   return { a, b, outerA, outerB }
@@ -195,7 +195,7 @@ describe('a joint fails', () => {
 
   it('when its channel was lost before it was joined', async () => {
     const [left] = duplexPair()
-    const a = new WindowedJoint(left, { windowBytes: 1000 })
+    const a = new WindowedJoint(left, { window: fixed(1000) })
     left.destroy()
     await expect(a.ended).rejects.toMatchObject({ code: 'dock.link_lost' })
     const [inner] = await localPair()
@@ -221,12 +221,16 @@ describe('a joint fails', () => {
   ])('at %s', async (_what, bytes) => {
     const [left, right] = duplexPair()
     const [inner] = await localPair()
-    const a = new WindowedJoint(left, { windowBytes: 1000 })
+    const a = new WindowedJoint(left, { window: fixed(1000) })
     a.join(inner)
     right.write(bytes)
     await expect(a.ended).rejects.toMatchObject({ code: 'dock.bad_message' })
   })
 })
+
+function fixed(windowBytes: number): Window {
+  return { durationMs: 1, minBytes: windowBytes, maxBytes: windowBytes }
+}
 
 function header(sizeBytes: number): Buffer {
   const frame = Buffer.alloc(4)

@@ -26,10 +26,16 @@ import { closeSoon } from './pipe.ts'
 import { Stager } from './stager.ts'
 
 export interface FlowOptions {
-  /** How far this side may run ahead of the far consumer. */
-  windowBytes: number
+  window: Window
   /** For sentences to people. */
   dock?: string
+}
+
+/** How far a side may run ahead of the far consumer: what it takes in `durationMs`, within bounds. */
+export interface Window {
+  durationMs: number
+  minBytes: number
+  maxBytes: number
 }
 
 export interface FlowStats {
@@ -46,6 +52,7 @@ export interface FlowStats {
 }
 
 const pingEveryMs = 250
+const rateEveryMs = 100
 /** Credit is given in steps, and at the latest after a moment: a frame for each small write costs both sides. */
 const creditStepBytes = 128 * 1024
 const creditWithinMs = 2
@@ -59,7 +66,8 @@ export class WindowedJoint implements Joint {
   readonly #settle: { resolve: () => void; reject: (error: unknown) => void }
   readonly #channel: Duplex
   readonly #dock: string
-  readonly #windowBytes: number
+  readonly #window: Window
+  #windowBytes: number
   /** What is read at once: several reads fill the window, so that it is never waited for as a whole. */
   readonly #readBytes: number
   readonly #free: Buffer[] = []
@@ -74,6 +82,8 @@ export class WindowedJoint implements Joint {
   #takenBytes = 0
   #creditedBytes = 0
   #creditDue: NodeJS.Timeout | null = null
+  /** The far consumer's rate is measured from here. */
+  #rate = { sinceMs: 0, ackedBytes: 0 }
   #ping = { number: 0, sentAtMs: Number.NEGATIVE_INFINITY }
 
   constructor(channel: Duplex, options: FlowOptions) {
@@ -83,7 +93,8 @@ export class WindowedJoint implements Joint {
     this.#settle = { resolve, reject }
     this.#channel = channel
     this.#dock = options.dock ?? 'The other dock'
-    this.#windowBytes = Math.max(1, options.windowBytes)
+    this.#window = options.window
+    this.#windowBytes = Math.max(1, options.window.minBytes)
     this.#readBytes = Math.min(maxDataBytes, Math.ceil(this.#windowBytes / 4))
     channel.on('error', (error: Error) => this.#onChannelEnd(error.message))
     channel.on('close', () => this.#onChannelEnd('closed'))
@@ -148,6 +159,18 @@ export class WindowedJoint implements Joint {
 
   #mayRead(): boolean {
     return this.#stats.sentBytes - this.#stats.ackedBytes + this.#readBytes <= this.#windowBytes
+  }
+
+  /** While the window is what holds this side back, it follows the rate. */
+  #follow(nowMs: number): void {
+    const { sinceMs, ackedBytes } = this.#rate
+    const tookMs = nowMs - sinceMs
+    if (tookMs < rateEveryMs) return
+    this.#rate = { sinceMs: nowMs, ackedBytes: this.#stats.ackedBytes }
+    if (tookMs > 2 * rateEveryMs) return
+    const { durationMs, minBytes, maxBytes } = this.#window
+    const wantedBytes = ((this.#stats.ackedBytes - ackedBytes) / tookMs) * durationMs
+    this.#windowBytes = Math.min(maxBytes, Math.max(minBytes, wantedBytes))
   }
 
   #measure(): void {
@@ -216,6 +239,7 @@ export class WindowedJoint implements Joint {
       }
       stats.ackedBytes += value
       stats.lastAckAtMs = performance.now()
+      if (this.#held) this.#follow(stats.lastAckAtMs)
       if (this.#held && this.#mayRead()) {
         this.#held = false
         this.#local?.resume()

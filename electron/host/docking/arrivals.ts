@@ -34,7 +34,7 @@ import { Journal } from './journal.ts'
 import type { CheckAnswer, DestinationStage, GuestOffer, StreamHeader } from './messages.ts'
 import { missingBytes } from './offer.ts'
 import { relayToQemu } from './relay.ts'
-import { memoryWindowBytes } from './tuning.ts'
+import { memoryWindow } from './tuning.ts'
 
 export interface ArrivalsOptions {
   journalDir: string
@@ -186,8 +186,7 @@ export class Arrivals {
       }
       case 'memory': {
         const { incoming } = arrival.requireProcess().sockets
-        return (stream) =>
-          this.#join(arrival, incoming, new WindowedJoint(stream, { windowBytes: memoryWindowBytes }))
+        return (stream) => this.#join(arrival, incoming, new WindowedJoint(stream, { window: memoryWindow }))
       }
     }
   }

@@ -34,7 +34,7 @@ import type { GuestOffer, StreamHeader } from './messages.ts'
 import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
 import { relayFromQemu } from './relay.ts'
-import { downtimeLimitMs, memoryWindowBytes, pollEveryMs, reasonMs, stallMs } from './tuning.ts'
+import { downtimeLimitMs, memoryWindow, pollEveryMs, reasonMs, stallMs } from './tuning.ts'
 
 export interface Move {
   guest: LocalGuest
@@ -232,7 +232,7 @@ export class Departure {
     const { qmp, sockets } = process
     this.#phase('copying-memory')
     const stream = await this.#openStream('memory', { kind: 'memory', migrationId })
-    const joint = new WindowedJoint(stream, { windowBytes: memoryWindowBytes, dock: this.#to.name })
+    const joint = new WindowedJoint(stream, { window: memoryWindow, dock: this.#to.name })
     const relay = await relayFromQemu(sockets.outgoing, joint)
     undo.add('close the memory channel', () => relay.close())
     await setCapabilities(qmp)

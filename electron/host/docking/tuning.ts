@@ -1,11 +1,12 @@
 /** The few numbers that decide how a move feels, each with its reason. */
 
 /**
- * Bytes of memory stream on the way between the two hosts. What is in flight when the guest stops must still
- * arrive before it runs again, and QEMU takes what it could hand over for what has arrived: a large window makes it
- * believe in a faster link and stop the guest too early. 1 MiB fills a gigabit link up to 8 ms of round trip.
+ * Memory stream on the way between the two hosts. What is in flight when the guest stops must still arrive before it
+ * runs again, and QEMU takes what it could hand over for what has arrived: a large window makes it believe in a faster
+ * link and stop the guest too early. So the window is a short time of the rate at which the other side takes it, long
+ * enough for the turns that four processes take on two busy cores.
  */
-export const memoryWindowBytes = 1024 * 1024
+export const memoryWindow = { durationMs: 32, minBytes: 512 * 1024, maxBytes: 8 * 1024 * 1024 }
 
 /** QEMU stops the guest when it thinks that the rest crosses within this time. */
 export const downtimeLimitMs = 120
