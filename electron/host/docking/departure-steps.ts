@@ -2,13 +2,11 @@
 import type { Duplex } from 'node:stream'
 import { sendLayer } from '../../disk/layer-transfer.ts'
 import type { MirrorJob } from '../../disk/mirror.ts'
-import { setCapabilities, setParameters, startMigration, unixUri } from '../../qemu/migration.ts'
-import type { QemuProcess } from '../../qemu/process.ts'
 import type { DepartureMeter } from './departure-meter.ts'
 import type { GuestOffer, StreamHeader } from './messages.ts'
 import type { DockingParts } from './parts.ts'
 import type { Relay } from './relay.ts'
-import { downtimeLimitMs, mirrorEndMs } from './tuning.ts'
+import { mirrorEndMs } from './tuning.ts'
 
 export interface Sending {
   parts: Pick<DockingParts, 'layers' | 'bootFiles'>
@@ -41,16 +39,6 @@ export async function sendMissing(offer: GuestOffer, sending: Sending): Promise<
       stream.destroy()
     }
   }
-}
-
-/**
- * Begins the pre-copy into a socket from which nobody reads yet. QEMU needs up to some tenths of a second before its
- * first byte, to find what is dirty: the other side starts its QEMU meanwhile.
- */
-export async function beginPreCopy({ qmp, sockets }: QemuProcess): Promise<void> {
-  await setCapabilities(qmp)
-  await setParameters(qmp, { maxBandwidthBytesPerSecond: 0, downtimeLimitMs })
-  await startMigration(qmp, unixUri(sockets.outgoing))
 }
 
 /** Resolves when the signal fires. */

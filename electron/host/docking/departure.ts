@@ -10,14 +10,22 @@ import type { MigrationPhase, MigrationResult } from '../../../shared/models/ope
 import { type MirrorJob, startMirror } from '../../disk/mirror.ts'
 import { plainJoint } from '../../docks/joint.ts'
 import { WindowedJoint } from '../../docks/windowed-joint.ts'
-import { continueFromPreSwitchover, queryMigration, waitForMigrationStatus } from '../../qemu/migration.ts'
+import {
+  continueFromPreSwitchover,
+  queryMigration,
+  setCapabilities,
+  setParameters,
+  startMigration,
+  unixUri,
+  waitForMigrationStatus,
+} from '../../qemu/migration.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import { queryStatus } from '../../qemu/screen.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import type { RunningOperation } from '../operations.ts'
 import { blockedValues } from './arrival-check.ts'
 import { DepartureMeter } from './departure-meter.ts'
-import { beginPreCopy, endMirror, once, sendMissing } from './departure-steps.ts'
+import { endMirror, once, sendMissing } from './departure-steps.ts'
 import { resumeHere } from './ensure-running.ts'
 import type { FaultPoint } from './faults.ts'
 import type { Heartbeats } from './heartbeats.ts'
@@ -25,8 +33,8 @@ import { Journal } from './journal.ts'
 import type { GuestOffer, StreamHeader } from './messages.ts'
 import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
-import { type HeldQemu, holdQemu, relayFromQemu } from './relay.ts'
-import { memoryWindow, pollEveryMs, reasonMs, stallMs } from './tuning.ts'
+import { relayFromQemu } from './relay.ts'
+import { downtimeLimitMs, memoryWindow, pollEveryMs, reasonMs, stallMs } from './tuning.ts'
 
 export interface Move {
   guest: LocalGuest
@@ -127,11 +135,10 @@ export class Departure {
     await this.#copyLayers(offer)
     this.#phase('preparing')
     await this.#at('preparing')
-    const held = await this.#startMemory(process, wasRunning)
     await this.#ask('docking.launch', { migrationId: this.#operation.id }, launchTimeoutMs)
     await this.#at('launched')
     const mirrors = await this.#mirrorDisks(process)
-    const memory = await this.#copyMemory(process, held, wasRunning)
+    const memory = await this.#copyMemory(process, wasRunning)
     await this.#switchOver(process, mirrors)
     return await this.#giveAway(journal, memory, wasRunning)
   }
@@ -219,29 +226,23 @@ export class Departure {
     return jobs
   }
 
-  /** QEMU looks for what it has to send while the other side starts; nothing leaves it yet. */
-  async #startMemory(process: QemuProcess, wasRunning: boolean): Promise<HeldQemu> {
-    const { undo } = this.#operation
-    const held = await holdQemu(process.sockets.outgoing)
-    undo.add('close the memory channel', () => held.close())
-    undo.add('end the pre-copy', () => this.#runOnHere(process, wasRunning))
-    await beginPreCopy(process)
-    return held
-  }
-
   /** Pre-copy, until QEMU has stopped the guest for the switchover. */
-  async #copyMemory(process: QemuProcess, held: HeldQemu, wasRunning: boolean): Promise<WindowedJoint> {
+  async #copyMemory(process: QemuProcess, wasRunning: boolean): Promise<WindowedJoint> {
     const { undo, id: migrationId } = this.#operation
-    const { qmp } = process
+    const { qmp, sockets } = process
     this.#phase('copying-memory')
     const stream = await this.#openStream('memory', { kind: 'memory', migrationId })
     const joint = new WindowedJoint(stream, { window: memoryWindow, dock: this.#to.name })
+    const relay = await relayFromQemu(sockets.outgoing, joint)
+    undo.add('close the memory channel', () => relay.close())
+    await setCapabilities(qmp)
+    await setParameters(qmp, { maxBandwidthBytesPerSecond: 0, downtimeLimitMs })
     const stopListening = qmp.onEvent((event) => {
       if (event.name === 'STOP') this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
     })
     undo.add('run on here', () => this.#runOnHere(process, wasRunning))
     this.#memoryStartedAtMs = performance.now()
-    held.join(joint)
+    await startMigration(qmp, unixUri(sockets.outgoing))
     await this.#at('copying-memory')
     const stopped = waitForMigrationStatus(qmp, ['pre-switchover'], {
       timeoutMs: longMs,
@@ -258,7 +259,7 @@ export class Departure {
     return joint
   }
 
-  /** May be called again. Once memory flows it is the first that is undone: the guest may stand still. */
+  /** First of all that is undone, because the guest may stand still. */
   async #runOnHere(process: QemuProcess, wasRunning: boolean): Promise<void> {
     try {
       await resumeHere(process, wasRunning)

@@ -12,46 +12,26 @@ export interface Relay {
   close(): Promise<void>
 }
 
-/** A connection of QEMU, accepted or awaited, from which nothing is read until it is joined. */
-export interface HeldQemu {
-  join(joint: Joint): Relay
-  close(): Promise<void>
-}
-
-/** Listens on `socketPath` for one connection of QEMU. */
-export async function holdQemu(socketPath: string): Promise<HeldQemu> {
+/** Listens on `socketPath` for one connection of QEMU and hands it to the joint. */
+export async function relayFromQemu(socketPath: string, joint: Joint): Promise<Relay> {
   await rm(socketPath, { force: true })
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
-  let held: Socket | null = null
-  let joined: Joint | null = null
   server.once('connection', (socket) => {
     server.close()
-    held = socket.on('error', () => undefined)
-    joined?.join(socket)
+    joint.join(socket)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(socketPath, resolve)
   })
-  const close = async (): Promise<void> => {
-    server.close()
-    if (joined === null) held?.destroy()
-    else joined.destroy()
-    await rm(socketPath, { force: true })
-  }
   return {
-    join: (joint) => {
-      joined = joint
-      if (held !== null) joint.join(held)
-      return { bytes: () => joint.bytes(), close }
+    bytes: () => joint.bytes(),
+    close: async () => {
+      server.close()
+      joint.destroy()
+      await rm(socketPath, { force: true })
     },
-    close,
   }
-}
-
-/** Listens on `socketPath` for one connection of QEMU and hands it to the joint. */
-export async function relayFromQemu(socketPath: string, joint: Joint): Promise<Relay> {
-  return (await holdQemu(socketPath)).join(joint)
 }
 
 /** Connects to a socket on which QEMU listens and hands it to the joint. */
