@@ -35,7 +35,7 @@ function Confirmation({ question }: { question: Exclude<Question, { kind: 'renam
         return void actions.unpair(question.dock)
       case 'run-here':
       case 'give-up-here':
-        return void actions.settle(question.migrationId, question.kind)
+        return void actions.settle(question.guest, question.migrationId, question.kind)
       default:
         assertNever(question)
     }
@@ -102,7 +102,8 @@ function confirmationWords(question: Exclude<Question, { kind: 'rename' }>): Wor
       return {
         title: `Give up the copy of ${question.guest.name} on this PC?`,
         text: [
-          `It is deleted here, with its disk. Do this only if you see it running on ${question.otherName}.`,
+          'Its disk goes to the trash of this PC and is kept for 30 days; what it had in memory here is lost.',
+          `Do this only if you see it running on ${question.otherName}.`,
         ],
         confirm: 'Give up this copy',
         cancel: 'Keep it',

@@ -41,7 +41,7 @@ export const contract = {
     rename: base.input(z.strictObject({ guestId: z.uuid(), name: guestName })).output(guest),
     /** Deletes a stopped guest; its disk goes to the trash. `trashedTo` is null where it had none. */
     remove: base.input(guestRef).output(z.object({ trashedTo: z.string().nullable() })),
-    /** Brings a guest back that was deleted in this session of the host. */
+    /** Brings a guest back from the trash, switched off; one whose move is not settled waits for that again. */
     undoRemove: base.input(guestRef).output(guest),
     /** The latest picture of a guest's screen, or null when it is not newer than `sinceRevision`. */
     picture: base
@@ -70,7 +70,8 @@ export const contract = {
     start: base.input(migrationRequest).output(z.object({ operationId: z.string() })),
     /**
      * A person's decision on a handover that the docks cannot settle because they do not meet. `run-here` is
-     * risky: the guest may run on the other dock as well. `give-up-here` deletes this side's copy of a guest that has arrived elsewhere.
+     * risky: the guest may run on the other dock as well. `give-up-here` moves this side's copy of a guest that has
+     * arrived elsewhere to the trash: its disk is kept there, its memory is not.
      */
     settle: base
       .input(z.strictObject({ migrationId: z.string(), choice: z.enum(['run-here', 'give-up-here']) }))

@@ -134,6 +134,31 @@ describe('guests and docks', () => {
     expect(notes).toContain('Debian 0 (11111111 on This PC), Debian 1 (22222222 on Laptop)')
   })
 
+  it('say why one stands still that nobody paused', async () => {
+    const reason = fail('guest.disk_full', { name: 'Debian' }).toJSON()
+    host.state = {
+      ...host.state,
+      guests: host.state.guests.map((guest) => ({ ...guest, state: { kind: 'paused', reason } })),
+    }
+    const { out } = await wdock(['guest', 'list'])
+    expect(out).toContain('paused: The disk of the PC that Debian runs on is full.')
+  })
+
+  it('that are given up are said to be in the trash, with the way back', async () => {
+    const state = { kind: 'unsettled', migrationId: 'm', otherDockId: laptopId } as const
+    host.state = { ...host.state, guests: host.state.guests.map((guest) => ({ ...guest, state })) }
+    const { code, out } = await wdock(['settle', 'Debian', 'give-up-here', '--yes'])
+    expect(code).toBe(0)
+    expect(out).toBe(
+      'Debian is settled.\nThe copy on this PC is in the trash. Bring it back with: ' +
+        `wdock guest undo-delete ${guestHereId}\n`,
+    )
+    expect(host.calls.at(-1)).toEqual({
+      name: 'migrations.settle',
+      input: { migrationId: 'm', choice: 'give-up-here' },
+    })
+  })
+
   it('cannot write to the terminal by their names', async () => {
     host.state = {
       ...host.state,

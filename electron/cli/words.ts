@@ -29,8 +29,10 @@ export function guestStateWords(guest: GuestState, state: HostState): string {
       return `${word} from ${dockNameOf(state, guest.fromDockId)}`
     case 'unsettled':
       return `${word} with ${dockNameOf(state, guest.otherDockId)}`
+    case 'paused':
+      return guest.reason === undefined ? word : `${word}: ${printable(guest.reason.message)}`
     case 'failed':
-      return `${word}: ${guest.error.message}`
+      return `${word}: ${printable(guest.error.message)}`
     default:
       return word
   }

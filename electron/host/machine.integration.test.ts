@@ -46,6 +46,7 @@ async function blockersOf(cpuModel: string): Promise<ReturnType<typeof findBlock
       sameId: 'none',
       nameTaken: false,
       missingBytes: 0,
+      memoryRoomBytes: definition.memoryBytes,
       missingCpuFeatures: await machine.missingCpuFeatures(cpuModel),
       suggestedCpuModel: await machine.defaultCpuModel(),
     },

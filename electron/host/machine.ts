@@ -2,10 +2,9 @@
  * What this PC can do for guests: its QEMU, its accelerator, its free memory and disk. Probed once and kept; what
  * changes is read anew each time.
  */
-import { readFile } from 'node:fs/promises'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
+import { toWdockError, type WdockError } from '../../shared/errors/index.ts'
 import type { Accelerator, DockCapabilities } from '../../shared/models/dock.ts'
 import type { GuestDefinition } from '../../shared/models/guest-definition.ts'
 import { freeBytes } from '../disk/image.ts'
@@ -14,6 +13,7 @@ import { type AcceleratorInfo, probeAccelerator } from '../qemu/accelerator.ts'
 import { minimumQemu, probeQemu, type QemuInfo } from '../qemu/capabilities.ts'
 import { pickCpuModel, probeKvmCpu, tcgCpuModel } from '../qemu/cpu-features.ts'
 import { type CpuLack, type CpuOffer, lacksOf, wholeModels } from '../qemu/cpu-offer.ts'
+import { Memory, memoryFreeBytes } from './memory.ts'
 
 export interface MachineOptions {
   cacheDir: string
@@ -38,11 +38,9 @@ export interface AcceleratorLack extends CpuLack {
   accelerator: Accelerator['kind']
 }
 
-/** Memory left to this PC's own programs when a guest is started. */
-const reservedBytes = 256 * 1024 ** 2
-
 export class Machine {
   readonly #options: MachineOptions
+  readonly memory = new Memory()
   #probe: Promise<Probe> | null = null
 
   constructor(options: MachineOptions) {
@@ -98,18 +96,6 @@ export class Machine {
     return [...offers].flatMap(([kind, offer]) =>
       lacksOf(offer, model).map((lack) => ({ ...lack, accelerator: kind })),
     )
-  }
-
-  /** @throws guest.too_big when starting a guest of this size would starve this PC */
-  async assertMemory(name: string, neededBytes: number): Promise<void> {
-    const free = (await memoryFreeBytes()) - reservedBytes
-    if (neededBytes > free) {
-      throw fail('guest.too_big', {
-        name,
-        needed: inMebibytes(neededBytes),
-        free: inMebibytes(Math.max(0, free)),
-      })
-    }
   }
 
   async capabilities(): Promise<DockCapabilities> {
@@ -173,15 +159,4 @@ const noAccelerator: Accelerator = {
 
 function shown(info: AcceleratorInfo): Accelerator {
   return { kind: info.kind, sentence: info.sentence }
-}
-
-/** Memory that can be had without swapping (MemAvailable of /proc/meminfo). */
-export async function memoryFreeBytes(): Promise<number> {
-  const text = await readFile('/proc/meminfo', 'utf8')
-  const kibibytes = /^MemAvailable:\s+(\d+) kB/m.exec(text)?.[1]
-  return kibibytes === undefined ? 0 : Number(kibibytes) * 1024
-}
-
-function inMebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1024 ** 2)} MiB`
 }

@@ -79,7 +79,7 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
       forceOff: ({ guestId }) => guests.act(guestId, 'forceOff'),
       rename: ({ guestId, name }) => guests.rename(guestId, name),
       remove: ({ guestId }) => guests.remove(guestId),
-      undoRemove: ({ guestId }) => guests.undoRemove(guestId),
+      undoRemove: ({ guestId }) => guests.undoRemove(guestId, docking.restingState(guestId)),
       picture: ({ guestId, dockId, sinceRevision }) => pictures.get(dockId, guestId, sinceRevision),
       openScreen: async ({ guestId, dockId }) => ({ url: `/screen/${screens.open(dockId, guestId)}` }),
       log: async ({ guestId }) => ({ text: await readTail(socketPaths(guests.get(guestId).runDir).log) }),

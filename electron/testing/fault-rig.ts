@@ -79,14 +79,24 @@ export class FaultRig {
       const [first = '', ...more] = ids
       rig.guestId = first
       rig.moreGuestIds = more
-      const witness = await rig.laptop.witness(rig.guestId)
-      rig.boot = (await witness.waitForTicks(1)).boot
-      witness.close()
+      await rig.#learnBoot(rig.laptop)
       return rig
     } catch (error) {
       await rig.destroy()
       throw error
     }
+  }
+
+  /** Starts the guest, which is off, and expects from here on that it goes on from this boot. */
+  async bootAnew(dock: DockProcess): Promise<void> {
+    await dock.client.guests.start({ guestId: this.guestId })
+    await this.#learnBoot(dock)
+  }
+
+  async #learnBoot(dock: DockProcess): Promise<void> {
+    const witness = await dock.witness(this.guestId)
+    this.boot = (await witness.waitForTicks(1, 90_000)).boot
+    witness.close()
   }
 
   async destroy(): Promise<void> {

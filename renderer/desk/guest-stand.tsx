@@ -2,9 +2,8 @@
 import { CircleAlert, Play } from 'lucide-react'
 import { type KeyboardEvent, memo, useRef } from 'react'
 import { assertNever } from '../../shared/assert-never.ts'
-import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Dock } from '../../shared/models/dock.ts'
-import type { Guest } from '../../shared/models/guest.ts'
+import type { Guest, GuestState } from '../../shared/models/guest.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import { guestStateWord } from '../../shared/words.ts'
@@ -12,7 +11,7 @@ import { Button, buttonClass } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
 import { StateLine } from '../kit/state-line.tsx'
 import { isUnderWay, type Stand } from '../model/desk-view.ts'
-import { acceleratorWord, mayMove, stateTone } from '../model/guest-words.ts'
+import { acceleratorWord, mayMove, stateTone, troubleOf } from '../model/guest-words.ts'
 import { doneShare } from '../model/migration-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions } from '../state/app-context.tsx'
@@ -112,7 +111,7 @@ function Below(props: GuestStandProps & { pull: MigrationRequest }) {
   return (
     <>
       {props.isHere ? <HereButton guest={guest} quiet={operation !== null} /> : <PullButton {...props} />}
-      {guest.state.kind === 'failed' && <FailedHint error={guest.state.error} />}
+      <TroubleHint state={guest.state} />
       {operation !== null && <EndedLine operation={operation} />}
     </>
   )
@@ -160,7 +159,7 @@ function HereButton({ guest, quiet }: { guest: Guest; quiet: boolean }) {
           Open
         </a>
       )}
-      {!quiet && kind !== 'failed' && (
+      {!quiet && troubleOf(guest.state) === null && (
         <p className="move__note move__note--short">{acceleratorWord(guest.accelerator)}</p>
       )}
     </div>
@@ -180,11 +179,17 @@ function UnsettledHint({ guest }: { guest: Guest }) {
   )
 }
 
-function FailedHint({ error }: { error: ErrorShape }) {
+/** What stopped it, and for one that waits for a person, what to do. */
+function TroubleHint({ state }: { state: GuestState }) {
+  const trouble = troubleOf(state)
+  if (trouble === null) return null
   return (
     <div className="stand__trouble">
-      <p>{error.message}</p>
-      <ErrorDetail detail={error.detail} />
+      <p>
+        {state.kind === 'paused' && <CircleAlert size={15} aria-hidden />} {trouble.message}
+      </p>
+      {state.kind === 'paused' && <p>{trouble.fix}</p>}
+      <ErrorDetail detail={trouble.detail} />
     </div>
   )
 }

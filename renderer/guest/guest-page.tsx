@@ -1,6 +1,8 @@
 /** One guest: its screen first, then what it is, what it went through, and its log. It follows the guest when it moves. */
 import { Tabs } from '@base-ui/react/tabs'
+import { Play } from 'lucide-react'
 import { useMemo } from 'react'
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import { guestStateWord } from '../../shared/words.ts'
 import { BlockedNote } from '../desk/blocked-panel.tsx'
@@ -8,12 +10,16 @@ import { GuestMenu } from '../desk/guest-menu.tsx'
 import { MoveButton } from '../desk/move-button.tsx'
 import { EndedLine, WorkLines } from '../desk/move-progress.tsx'
 import { MigrationTable } from '../history/migration-table.tsx'
+import { Button } from '../kit/button.tsx'
+import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Empty, Page } from '../kit/page.tsx'
 import { StateLine } from '../kit/state-line.tsx'
 import { findGuest, isUnderWay, latestOperations } from '../model/desk-view.ts'
 import { acceleratorWord, mayMove, stateTone } from '../model/guest-words.ts'
-import { useHost } from '../state/app-context.tsx'
+import { guestKey } from '../state/actions.ts'
+import { useActions, useHost } from '../state/app-context.tsx'
 import { type GuestTab, guestTabs, navigate, type Route } from '../state/route.ts'
+import { usePending } from '../state/ui-store.ts'
 import { GuestDetails } from './guest-details.tsx'
 import { GuestLog } from './guest-log.tsx'
 import { GuestScreen } from './guest-screen.tsx'
@@ -44,6 +50,9 @@ export function GuestPage({ route }: { route: GuestRoute }) {
     <Page wide title={guest.name} subtitle={<Subtitle guest={guest} />} aside={<PageActions guest={guest} />}>
       <WorkOf guestId={guest.id} />
       {guest.state.kind === 'unsettled' && <Unsettled guest={guest} unsettled={guest.state} />}
+      {guest.state.kind === 'paused' && guest.state.reason !== undefined && (
+        <StoppedByTrouble guest={guest} reason={guest.state.reason} />
+      )}
       <Tabs.Root value={route.tab} onValueChange={(tab: GuestTab) => navigate({ ...route, tab })}>
         <Tabs.List className="tabs" aria-label={`About ${guest.name}`}>
           {guestTabs.map((tab) => (
@@ -71,6 +80,26 @@ function TabContent({ guest, tab }: { guest: Guest; tab: GuestTab }) {
     case 'log':
       return <GuestLog guest={guest} />
   }
+}
+
+/** It stands still until somebody mends what stopped it and lets it go on. */
+function StoppedByTrouble({ guest, reason }: { guest: Guest; reason: ErrorShape }) {
+  const actions = useActions()
+  const isHere = useHost((state) => state.info.dockId === guest.dockId)
+  const pending = usePending(guestKey(guest.id))
+  return (
+    <ErrorNotice error={reason}>
+      {isHere && (
+        <Button
+          disabled={pending || guest.operationId !== null}
+          icon={<Play size={15} aria-hidden />}
+          onClick={() => void actions.command(guest, 'resume')}
+        >
+          Resume
+        </Button>
+      )}
+    </ErrorNotice>
+  )
 }
 
 function Subtitle({ guest }: { guest: Guest }) {

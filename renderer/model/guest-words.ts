@@ -1,4 +1,5 @@
 /** How a guest's state looks and what can be done with it; the words of states are in `shared/words.ts`. Pure. */
+import type { ErrorShape } from '../../shared/errors/index.ts'
 import { formatMemory } from '../../shared/format.ts'
 import type { Accelerator } from '../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../shared/models/guest.ts'
@@ -17,9 +18,17 @@ export function stateTone(state: GuestState): Tone {
     case 'unsettled':
     case 'failed':
       return 'trouble'
+    case 'paused':
+      return state.reason === undefined ? 'waiting' : 'trouble'
     default:
       return 'waiting'
   }
+}
+
+/** What stopped a guest, if it was not a person. */
+export function troubleOf(state: GuestState): ErrorShape | null {
+  if (state.kind === 'failed') return state.error
+  return state.kind === 'paused' ? (state.reason ?? null) : null
 }
 
 export function coresWord(cores: number): string {

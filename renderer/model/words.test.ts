@@ -7,7 +7,7 @@ import { goodCheck, guest, hereId, laptopId, move, result } from '../fixtures/th
 import { chartColumns } from './chart-columns.ts'
 import { agoWords, countdownWords } from './dates.ts'
 import { shortFingerprint } from './fingerprint.ts'
-import { canDelete, commandsFor, mayMove } from './guest-words.ts'
+import { canDelete, commandsFor, mayMove, stateTone, troubleOf } from './guest-words.ts'
 import { announcement, doneShare, estimateWords, movedWords, phases, stayedWords } from './migration-words.ts'
 import { type PairingOutcome, pairingAnnouncement } from './pairing-words.ts'
 
@@ -70,6 +70,14 @@ describe('words of guests', () => {
     ])
     expect(commandsFor({ kind: 'stopped' }).map(({ command }) => command)).toEqual(['start'])
     expect(commandsFor({ kind: 'preparing' })).toEqual([])
+  })
+
+  it('shows a guest that something stopped as trouble, and one that a person paused as waiting', () => {
+    const reason = fail('guest.disk_full', { name: 'Mail' }).toJSON()
+    expect(stateTone({ kind: 'paused', reason })).toBe('trouble')
+    expect(troubleOf({ kind: 'paused', reason })).toBe(reason)
+    expect(stateTone({ kind: 'paused' })).toBe('waiting')
+    expect(troubleOf({ kind: 'paused' })).toBeNull()
   })
 
   it('lets only stopped guests be deleted and only settled ones move', () => {

@@ -60,8 +60,24 @@ async function remove(client: HostClient, guest: Guest): Promise<void> {
   const key = guestKey(guest.id)
   const done = await attemptAloud(key, () => client.guests.remove({ guestId: guest.id }))
   if (!done) return
-  showDone(`Deleted ${guest.name}. Its disk is in the trash.`, () => {
-    void attemptAloud(key, () => client.guests.undoRemove({ guestId: guest.id }))
+  showTrashed(client, guest, `Deleted ${guest.name}. Its disk is in the trash.`)
+}
+
+async function settle(
+  client: HostClient,
+  guest: Guest,
+  decision: { migrationId: string; choice: 'run-here' | 'give-up-here' },
+): Promise<void> {
+  const { migrationId, choice } = decision
+  const done = await attemptAloud(`settle:${migrationId}`, () => client.migrations.settle(decision))
+  if (!done || choice === 'run-here') return
+  showTrashed(client, guest, `Gave up ${guest.name} here. Its disk is in the trash.`)
+}
+
+/** Says that a guest went to the trash, and offers to bring it back. */
+function showTrashed(client: HostClient, guest: Guest, text: string): void {
+  showDone(text, () => {
+    void attemptAloud(guestKey(guest.id), () => client.guests.undoRemove({ guestId: guest.id }))
   })
 }
 
@@ -90,8 +106,8 @@ export function createActions(client: HostClient) {
       attemptAloud(`cancel:${operationId}`, () => client.operations.cancel({ operationId })),
     dismiss: (operationId: string) =>
       attemptAloud(`dismiss:${operationId}`, () => client.operations.dismiss({ operationId })),
-    settle: (migrationId: string, choice: 'run-here' | 'give-up-here') =>
-      attemptAloud(`settle:${migrationId}`, () => client.migrations.settle({ migrationId, choice })),
+    settle: (guest: Guest, migrationId: string, choice: 'run-here' | 'give-up-here') =>
+      settle(client, guest, { migrationId, choice }),
     connect: (address: string) => attempt('connect', () => client.docks.connect({ address })),
     pair: (dockId: string) => attemptAloud(`pair:${dockId}`, () => client.docks.startPairing({ dockId })),
     unpair: (dock: Dock) => attemptAloud(`pair:${dock.id}`, () => client.docks.unpair({ dockId: dock.id })),

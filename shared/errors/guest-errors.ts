@@ -7,6 +7,16 @@ export const guestErrors = {
     fix: 'Look at the list of guests; it may have moved to another PC.',
     permanent: true,
   },
+  'guest.came_back': {
+    says: '{name} is on this PC already.',
+    fix: 'Its older copy stays in the trash until 30 days have passed.',
+    permanent: true,
+  },
+  'guest.lives_elsewhere': {
+    says: '{name} is on {dock}, so its copy here stays in the trash.',
+    fix: 'Move it here from {dock}, or delete it there first.',
+    permanent: true,
+  },
   'guest.name_taken': {
     says: 'There is already a guest called {name}.',
     fix: 'Choose another name.',
@@ -30,6 +40,11 @@ export const guestErrors = {
   'guest.too_big': {
     says: '{name} needs {needed} of memory; this PC has {free} to give.',
     fix: 'Give the guest less memory, or stop other guests.',
+    permanent: false,
+  },
+  'guest.disk_full': {
+    says: 'The disk of the PC that {name} runs on is full.',
+    fix: 'Free some space there, then resume {name}: it goes on where it stopped, and nothing is lost.',
     permanent: false,
   },
   'guest.file_missing': {

@@ -119,7 +119,7 @@ export const migrationErrors = {
   },
   'migration.not_arrived': {
     says: '{name} had not arrived here completely when the link broke, so it cannot run here.',
-    fix: 'Bring both PCs onto one network, or give it up here: it is whole on the other PC.',
+    fix: 'Bring both PCs onto one network, or give it up here: it is whole on the other PC, and what is here goes to the trash.',
     permanent: false,
   },
   'migration.not_found': {

@@ -7,7 +7,8 @@ export const guestState = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('stopped') }),
   z.object({ kind: z.literal('starting') }),
   z.object({ kind: z.literal('running') }),
-  z.object({ kind: z.literal('paused') }),
+  /** By a person, or by what `reason` tells, which is to be mended before it is resumed. */
+  z.object({ kind: z.literal('paused'), reason: errorShape.optional() }),
   z.object({ kind: z.literal('shutting-down') }),
   /** Being created: its disk is imported or its files are copied. */
   z.object({ kind: z.literal('preparing') }),

@@ -132,7 +132,7 @@ export const guestCommands: readonly Command[] = [
     flags: yesFlag,
     run: remove,
   },
-  { name: 'guest undo-delete', args: ['id'], says: 'bring a deleted guest back', run: undoRemove },
+  { name: 'guest undo-delete', args: ['id'], says: 'bring a guest back from the trash', run: undoRemove },
   { name: 'guest log', args: ['guest'], says: "show the newest lines of a guest's QEMU log", run: log },
   {
     name: 'guest picture',

@@ -127,7 +127,8 @@ function localTime(atMs: number): string {
 const risks = {
   'run-here':
     'If it also runs on the other PC, both will change their own copy and one will be lost. Run it here?',
-  'give-up-here': 'This deletes the copy on this PC; it must have arrived on the other one. Give it up?',
+  'give-up-here':
+    'The copy on this PC goes to the trash, and its memory is lost; the guest must have arrived on the other PC. Give it up?',
 }
 
 async function settle(call: Call): Promise<Outcome> {
@@ -142,7 +143,11 @@ async function settle(call: Call): Promise<Outcome> {
   await confirm(call, `${name}: ${risks[choice]}`, `Settling ${name}`)
   const { migrationId } = guest.state
   await client.migrations.settle({ migrationId, choice })
-  return { value: { migrationId, choice }, text: `${name} is settled.` }
+  const where =
+    choice === 'run-here'
+      ? ''
+      : `\nThe copy on this PC is in the trash. Bring it back with: wdock guest undo-delete ${guest.id}`
+  return { value: { migrationId, choice }, text: `${name} is settled.${where}` }
 }
 
 export const migrationCommands: readonly Command[] = [
@@ -160,7 +165,7 @@ export const migrationCommands: readonly Command[] = [
   {
     name: 'settle',
     args: ['guest', 'choice'],
-    says: 'decide an unsettled move: run-here (risky) or give-up-here',
+    says: 'decide an unsettled move: run-here (risky) or give-up-here (to the trash)',
     flags: yesFlag,
     run: settle,
   },

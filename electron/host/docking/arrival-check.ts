@@ -17,14 +17,14 @@ export interface ArrivalFacts {
   sameId: 'none' | 'present'
   nameTaken: boolean
   missingBytes: number
+  /** Memory that this dock has for the guest. */
+  memoryRoomBytes: number
   /** What the accelerators of this dock lack of the guest's processor. */
   missingCpuFeatures: readonly AcceleratorLack[]
   /** A model that this dock and those in sight have in common, to suggest. */
   suggestedCpuModel: string
 }
 
-/** Memory left to the destination's own programs. */
-const reservedMemoryBytes = 256 * 1024 ** 2
 /** Room beyond what is copied, because the guest goes on writing. */
 const reservedDiskBytes = 256 * 1024 ** 2
 
@@ -87,14 +87,13 @@ function findShortages(offer: GuestOffer, facts: ArrivalFacts): WdockError[] {
   const { definition } = offer
   const { capabilities, dockName: dock } = facts
   const shortages: WdockError[] = []
-  const memoryFree = capabilities.memoryFreeBytes - reservedMemoryBytes
-  if (definition.memoryBytes > memoryFree) {
+  if (definition.memoryBytes > facts.memoryRoomBytes) {
     shortages.push(
       fail('migration.memory_short', {
         dock,
         name: definition.name,
         needed: formatMemory(definition.memoryBytes),
-        free: formatMemory(Math.max(0, memoryFree)),
+        free: formatMemory(facts.memoryRoomBytes),
       }),
     )
   }

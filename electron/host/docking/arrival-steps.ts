@@ -1,12 +1,14 @@
 /** Single steps of an arrival that need nothing of the list it stands on. */
 import { rm } from 'node:fs/promises'
-import { fail } from '../../../shared/errors/index.ts'
+import { fail, toWdockError } from '../../../shared/errors/index.ts'
 import { createEmpty, createOverlay } from '../../disk/image.ts'
 import { backingFromGuest } from '../../disk/layers.ts'
 import { endExport } from '../../disk/mirror.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
 import { queryStatus } from '../../qemu/screen.ts'
+import type { Guests } from '../guests/guests.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
+import type { Journal } from './journal.ts'
 
 /** Empty top layers, into which the source's are mirrored. @throws host.disk_full, disk.image_tool_failed */
 export async function createTops(guest: LocalGuest): Promise<void> {
@@ -30,6 +32,21 @@ export async function assertArrived(guestName: string, qmp: QmpSession): Promise
     throw fail('migration.not_arrived', { name: guestName })
   // Already ended, unless the earlier host died in between.
   await endExport(qmp).catch(() => undefined)
+}
+
+/**
+ * The guest goes from here, and then the journal: a crash in between, or a disk that could not be kept, is found by
+ * it at the next start.
+ */
+export async function clearAway(guests: Guests, journal: Journal, keepsDisk: boolean): Promise<void> {
+  const { guestId } = journal.head
+  try {
+    await (keepsDisk ? guests.giveUp(guestId) : guests.forget(guestId))
+  } catch (error) {
+    guests.find(guestId)?.setState({ kind: 'failed', error: toWdockError(error).toJSON() })
+    throw error
+  }
+  await journal.remove()
 }
 
 /** A peer may only send what it announced. @throws dock.bad_message */

@@ -7,6 +7,7 @@ import { fail } from '../../../shared/errors/index.ts'
 import { Disposer } from '../../platform/dispose.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
+import { type Memory, residentBytes } from '../memory.ts'
 import type { Journal, JournalStage } from './journal.ts'
 import type { GuestOffer } from './messages.ts'
 
@@ -22,8 +23,10 @@ export class Arrival {
   #queue: Promise<unknown> = Promise.resolve()
   /** Started for this arrival, or found again; may have ended since. */
   process: QemuProcess | null = null
-  /** True when this host has seen everything arrive. */
-  loaded = false
+  /** Set when it is let go after the switchover and the source has not said that it keeps the guest. */
+  keepsDisk = false
+  #loaded = false
+  #endPledge: () => void = () => undefined
 
   constructor(ref: { migrationId: string; dockId: string; guestId: string; offer: GuestOffer | null }) {
     this.migrationId = ref.migrationId
@@ -55,6 +58,26 @@ export class Arrival {
   /** The guest, once there is one. */
   get shownGuest(): LocalGuest | null {
     return this.#held?.guest ?? null
+  }
+
+  /** True when this host has seen everything arrive. */
+  get loaded(): boolean {
+    return this.#loaded
+  }
+
+  markLoaded(): void {
+    this.#loaded = true
+    this.#endPledge()
+  }
+
+  /** Holds back the memory that the guest is going to take here, until it has arrived or is let go. */
+  pledgeMemory(memory: Memory, { memoryBytes }: GuestOffer['definition']): void {
+    this.#endPledge = memory.pledge(this.guestId, async () => {
+      if (this.process === null) return memoryBytes
+      if (!this.process.isRunning) return 0
+      return Math.max(0, memoryBytes - (await residentBytes(this.process.identity.pid)))
+    })
+    this.cleanup.add('give the memory back', () => this.#endPledge())
   }
 
   hold(journal: Journal, guest: LocalGuest): void {

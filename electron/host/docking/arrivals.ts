@@ -1,8 +1,9 @@
 /**
  * The destination's side of every move that comes to this dock. Promises that a guest runs here only on the
  * source's commit; that what is abandoned before the switchover leaves nothing behind; that from the switchover on
- * nothing is thrown away before the source, or a person, has said so; and that a commit is remembered, over
- * crashes, until the source has let go of its own copy. Relies on one journal a migration.
+ * nothing is thrown away unless the source has said that it keeps the guest: what is let go of without that word
+ * goes to the trash; and that a commit is remembered, over crashes, until the source has let go of its own copy.
+ * Relies on one journal a migration.
  */
 import type { Duplex } from 'node:stream'
 import { fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
@@ -23,11 +24,11 @@ import {
 } from '../../qemu/migration.ts'
 import { announceSelf, cont } from '../../qemu/qmp/commands.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
+import type { GuestMachine } from '../guests/guest-environment.ts'
 import type { Guests } from '../guests/guests.ts'
-import type { GuestMachine } from '../guests/local-guest.ts'
 import { Arrival } from './arrival.ts'
 import { blockedValues, findBlockers } from './arrival-check.ts'
-import { assertArrived, assertOffered, createTops, lacking } from './arrival-steps.ts'
+import { assertArrived, assertOffered, clearAway, createTops, lacking } from './arrival-steps.ts'
 import { Commits } from './commits.ts'
 import type { Faults } from './faults.ts'
 import { Journal } from './journal.ts'
@@ -88,6 +89,7 @@ export class Arrivals {
       sameId: guests.find(definition.id) === null ? 'none' : 'present',
       nameTaken: guests.nameTaken(definition.name, definition.id),
       missingBytes: missingBytes(offer, missing),
+      memoryRoomBytes: await machine.memory.roomFor(definition.id),
       missingCpuFeatures: usable ? await machine.missingCpuFeatures(definition.cpuModel) : [],
       suggestedCpuModel: usable ? await machine.defaultCpuModel() : '',
     })
@@ -107,6 +109,7 @@ export class Arrivals {
     if (taken) throw fail('migration.already_there', { dock: dock.name, name: offer.definition.name })
     const arrival = new Arrival({ migrationId, dockId: from.dockId, guestId, offer })
     this.#arrivals.set(migrationId, arrival)
+    arrival.pledgeMemory(this.#options.machine.memory, offer.definition)
     try {
       await arrival.exclusively(async () => {
         const answer = await this.check(offer)
@@ -132,9 +135,7 @@ export class Arrivals {
       otherDockId: dockId,
       startedAtMs: clock.nowMs(),
     })
-    cleanup.add('remove the journal', () => journal.remove())
-    // Before the record: what is left of a registration that failed half-way goes as well.
-    cleanup.add('forget the guest', () => guests.forget(definition.id))
+    cleanup.add('clear it away', () => clearAway(guests, journal, arrival.keepsDisk))
     const times = { homeDockId, createdAtMs, bootedAtMs }
     const state = { kind: 'arriving', fromDockId: dockId } as const
     const guest = await guests.register(
@@ -204,7 +205,7 @@ export class Arrivals {
     const either = AbortSignal.any([signal, arrival.signal])
     await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: loadTimeoutMs, signal: either })
     if (arrival.guest.definition.disks.length > 0) await endExport(qmp)
-    arrival.loaded = true
+    arrival.markLoaded()
   }
 
   /**
@@ -223,7 +224,7 @@ export class Arrivals {
       await this.#options.faults?.at('committed')
       return ranAfterMs
     } catch (error) {
-      if (isCode(error, 'qemu.gone')) await this.#letGo(arrival)
+      if (isCode(error, 'qemu.gone')) await this.#letGo(arrival, arrival.stage === 'switching')
       throw error
     }
   }
@@ -237,6 +238,7 @@ export class Arrivals {
   async #take(arrival: Arrival, run: boolean): Promise<number> {
     const { journal, guest, process, migrationId } = arrival
     if (process !== null && !arrival.loaded) await assertArrived(guest.name, process.qmp)
+    arrival.markLoaded()
     const startedMs = this.#options.clock.monotonicMs()
     if (process !== null && run) await cont(process.qmp)
     const ranAfterMs = this.#options.clock.monotonicMs() - startedMs
@@ -266,10 +268,10 @@ export class Arrivals {
     return await this.stage(from.dockId, migrationId)
   }
 
-  /** Lets go of an arrival for good: it will never run here. */
-  async discard(migrationId: string): Promise<void> {
+  /** Lets go of an arrival for good: it will never run here. @param keepsDisk moves its disk to the trash */
+  async discard(migrationId: string, keepsDisk: boolean): Promise<void> {
     const arrival = this.#arrivals.get(migrationId)
-    if (arrival !== undefined) await this.#letGo(arrival)
+    if (arrival !== undefined) await this.#letGo(arrival, keepsDisk)
   }
 
   /** What this side knows of a migration, to be told to the dock it comes from. */
@@ -317,8 +319,7 @@ export class Arrivals {
     const arrival = new Arrival({ migrationId, dockId: otherDockId, guestId, offer: null })
     arrival.hold(journal, arriving)
     arrival.process = arriving.process
-    arrival.cleanup.add('remove the journal', () => journal.remove())
-    arrival.cleanup.add('forget the guest', () => guests.forget(guestId))
+    arrival.cleanup.add('clear it away', () => clearAway(guests, journal, arrival.keepsDisk))
     this.#arrivals.set(migrationId, arrival)
     log.info('an arrival is taken up', { guestId, stage: journal.stage, state: arriving.state.kind })
     // It is never let run before the commit: a guest that runs has been committed.
@@ -366,12 +367,13 @@ export class Arrivals {
   }
 
   /** Off the list first: from here on this side answers `unknown`, and it never runs the guest. */
-  async #letGo(arrival: Arrival): Promise<void> {
+  async #letGo(arrival: Arrival, keepsDisk = false): Promise<void> {
     const { migrationId, guestId, dockId } = arrival
     if (this.#arrivals.get(migrationId) === arrival) this.#arrivals.delete(migrationId)
     const left = arrival.letGo(async () => {
       // A commit that was under way has won: the guest is this dock's.
       if (this.commits.has(dockId, migrationId)) return
+      arrival.keepsDisk = keepsDisk
       for (const { name, error } of await arrival.cleanup.run()) {
         this.#options.log.error('cleaning up an arrival failed', { step: name, error })
       }

@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream'
 import { errorFromShape, fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
+import type { GuestState } from '../../../shared/models/guest.ts'
 import type { MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
 import { type Operation, operation as operationSchema } from '../../../shared/models/operation.ts'
 import type { From } from '../../docks/dock-net.ts'
@@ -110,6 +111,11 @@ export class Docking {
   /** A person's decision on an unsettled handover. */
   async settle(migrationId: string, choice: 'run-here' | 'give-up-here'): Promise<void> {
     await this.#settling.decide(migrationId, choice)
+  }
+
+  /** How a guest stands here that is brought back from the trash. */
+  restingState(guestId: string): GuestState {
+    return this.#settling.restingState(guestId)
   }
 
   #target(dockId: string): DepartureTarget {

@@ -1,4 +1,6 @@
 /** A real move between two real docks is struck at every phase: by death, a pulled cable, and second thoughts. */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DockProcess } from '../../testing/dock-process.ts'
 import { FaultRig, type RealBlow } from '../../testing/fault-rig.ts'
@@ -8,6 +10,14 @@ import type { FaultPoint } from './faults.ts'
 const cable = await namespacesAllowed()
 /** "Runs on within a second", and what a busy test machine adds. */
 const withinMs = 1000
+
+function dataDir(dock: DockProcess): string {
+  return join(dock.guestDir(''), '..')
+}
+
+async function trashOf(dock: DockProcess): Promise<string[]> {
+  return await readdir(join(dataDir(dock), 'trash')).catch(() => [])
+}
 
 type Case = [point: FaultPoint, blow: RealBlow, code: string]
 
@@ -150,6 +160,7 @@ describe('a move that is struck', () => {
     const migrationId = await unsettledAt(pc)
     await pc.client.migrations.settle({ migrationId, choice: 'give-up-here' })
     expect(await rig.traces(pc)).toEqual([])
+    expect(await trashOf(pc)).toContain(rig.guestId)
     await rig.repair()
     expect(await rig.ills(laptop)).toEqual([])
     expect(await rig.traces(pc)).toEqual([])
@@ -161,6 +172,18 @@ describe('a move that is struck', () => {
     await laptop.client.migrations.settle({ migrationId, choice: 'give-up-here' })
     expect(await laptop.guest(rig.guestId)).toBeUndefined()
     await laptop.kill()
+    await rig.repair()
+    expect(await rig.ills(pc)).toEqual([])
+    expect(await rig.traces(laptop)).toEqual([])
+    await rig.move(pc, laptop)
+  })
+
+  it('a person takes back that it was given up at the source: it waits to be settled again', async () => {
+    const { laptop, pc, guestId } = rig
+    const migrationId = await loseTheOtherSideAtTheCommit()
+    await laptop.client.migrations.settle({ migrationId, choice: 'give-up-here' })
+    const back = await laptop.client.guests.undoRemove({ guestId })
+    expect(back.state).toMatchObject({ kind: 'unsettled', migrationId })
     await rig.repair()
     expect(await rig.ills(pc)).toEqual([])
     expect(await rig.traces(laptop)).toEqual([])
@@ -190,6 +213,26 @@ describe('a move that is struck', () => {
     expect(await witness.check()).toMatchObject({ lost: 0, torn: 0, memoryIntact: true })
     witness.close()
     expect(await rig.traces(pc)).toEqual([])
+  })
+
+  it('a person gives it up at the source, and then it is lost there: it is in the trash there, and off here', async () => {
+    const { laptop, pc, guestId } = rig
+    const migrationId = await loseTheOtherSideAtTheCommit()
+    await laptop.client.migrations.settle({ migrationId, choice: 'give-up-here' })
+    expect(await trashOf(laptop)).toContain(guestId)
+    process.kill((await pc.qemuPid(guestId)) ?? 0, 'SIGKILL')
+    await rig.repair()
+    const { guests } = await laptop.until('it is back', (state) =>
+      state.guests.some(({ id, state }) => id === guestId && state.kind === 'stopped'),
+    )
+    expect(guests).toHaveLength(1)
+    expect(await rig.traces(pc)).toEqual([])
+    const trashed = await readdir(join(dataDir(pc), 'trash', guestId))
+    expect(trashed).toContain('guest.json')
+    expect(trashed.filter((name) => name.endsWith('.qcow2'))).toHaveLength(1)
+    await expectTold('failed')
+    await rig.bootAnew(laptop)
+    expect(await rig.ills(laptop)).toEqual([])
   })
 
   it('the pairing ends in mid-move: the guest stays, and nothing is left there', async () => {

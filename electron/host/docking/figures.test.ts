@@ -90,7 +90,12 @@ function facts(change: Change): ArrivalFacts {
     diskFreeBytes: room,
     ...change.capabilities,
   }
-  const rest = { missingBytes: 0, missingCpuFeatures: [], suggestedCpuModel: 'Nehalem' }
+  const rest = {
+    missingBytes: 0,
+    memoryRoomBytes: room,
+    missingCpuFeatures: [],
+    suggestedCpuModel: 'Nehalem',
+  }
   return { dockName: 'Tower', sameId: 'none', nameTaken: false, ...rest, ...change, capabilities }
 }
 
@@ -119,7 +124,7 @@ describe('a blocker', () => {
       'migration.cpu_model_unknown',
       { missingCpuFeatures: [{ accelerator: 'tcg', kind: 'model', name: 'Zen9' }] },
     ],
-    ['migration.memory_short', { capabilities: { memoryFreeBytes: 1000 } }],
+    ['migration.memory_short', { memoryRoomBytes: 1000 }],
     ['migration.disk_short', { capabilities: { diskFreeBytes: 1000 } }],
     ['migration.disk_short', { missingBytes: room }],
     ['migration.name_clash', { nameTaken: true }],

@@ -9,7 +9,7 @@ import type { Operation } from '../../../shared/models/operation.ts'
 import type { DockProcess } from '../../testing/dock-process.ts'
 import { FaultRig } from '../../testing/fault-rig.ts'
 import { mountsAllowed, SmallDisk } from '../../testing/small-disk.ts'
-import { memoryFreeBytes } from '../machine.ts'
+import { memoryFreeBytes } from '../memory.ts'
 import type { FaultPoint } from './faults.ts'
 
 const mebibyte = 1024 ** 2
@@ -149,6 +149,40 @@ describe.skipIf(!canMount)('a full disk (needs mounts)', () => {
   })
 })
 
+describe.skipIf(!canMount)('a disk that fills under a running guest (needs mounts)', () => {
+  /** The guest runs on the small disk. @returns once QEMU has stopped it */
+  async function standsStill(): Promise<void> {
+    const { guests } = await rig.pc.until(
+      'the guest stands still',
+      (state) => state.guests.some(({ state: { kind } }) => kind === 'paused'),
+      30_000,
+    )
+    const state = guests.find(({ id }) => id === rig.guestId)?.state
+    expect(state).toMatchObject({ kind: 'paused', reason: { code: 'guest.disk_full' } })
+  }
+
+  it('pauses it, and says why until there is space and it is resumed; it loses nothing', async () => {
+    const { laptop, pc, guestId } = rig
+    await rig.move(laptop, pc)
+    await diskThere?.fill()
+    await standsStill()
+    // Without more space it does not get far.
+    await pc.client.guests.resume({ guestId })
+    await standsStill()
+    // A host needs some space for itself to start.
+    await diskThere?.fill(512 * 1024)
+    await pc.kill()
+    await pc.start()
+    await standsStill()
+    await diskThere?.free()
+    const { state } = await pc.client.guests.resume({ guestId })
+    expect(state).toEqual({ kind: 'running' })
+    expect(await rig.ills(pc)).toEqual([])
+    await rig.move(pc, laptop)
+    await expectStayed()
+  })
+})
+
 describe('memory that is short', () => {
   it('is seen by the check, and a move is refused, until there is enough of it', async () => {
     const { laptop } = rig
@@ -174,11 +208,31 @@ describe('memory that is short', () => {
     await expectStayed()
   })
 
+  it('counts what a guest that is on its way there will take: two that fit one by one do not come at once', async () => {
+    const { laptop } = rig
+    const memoryBytes = Math.floor(((await memoryFreeBytes()) / mebibyte) * 0.6) * mebibyte
+    const guestId = await pausedGuest(memoryBytes, 'First')
+    const secondId = await pausedGuest(memoryBytes, 'Second')
+    expect((await check(secondId)).blockers).toEqual([])
+    await rig.hold(laptop, 'launched')
+    const [fromDockId, toDockId] = await Promise.all([laptop.dockId(), rig.pc.dockId()])
+    const { operationId } = await laptop.client.migrations.start({ guestId, fromDockId, toDockId })
+    await rig.held(laptop, 'launched')
+    const { blockers } = await check(secondId)
+    expect(blockers.map(({ code }) => code)).toEqual(['migration.memory_short'])
+    await laptop.client.operations.cancel({ operationId })
+    expect((await laptop.operationEnd(operationId)).state.kind).toBe('cancelled')
+    await rig.release(laptop, 'launched')
+    expect((await check(secondId)).blockers).toEqual([])
+    for (const id of [guestId, secondId]) await laptop.client.guests.forceOff({ guestId: id })
+    await expectStayed()
+  })
+
   /** A guest that has touched next to nothing of its memory. */
-  async function pausedGuest(memoryBytes: number): Promise<string> {
+  async function pausedGuest(memoryBytes: number, name = 'Big'): Promise<string> {
     const { laptop } = rig
     const source = { kind: 'demo' } as const
-    const wanted = { name: 'Big', source, cores: 1, memoryBytes, network: 'none' } as const
+    const wanted = { name, source, cores: 1, memoryBytes, network: 'none' } as const
     const { guestId, operationId } = await laptop.client.guests.create(wanted)
     if (operationId !== null) await laptop.operationEnd(operationId)
     await laptop.client.guests.start({ guestId })

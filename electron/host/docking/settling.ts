@@ -1,10 +1,12 @@
 /**
  * Settles handovers that a crash or a broken link left open, from the journals of both docks. Promises that a
  * guest given away runs here again only when the other dock says that it will never run it, or when a person
- * decides so; that an arrival past its switchover is dropped only on the same terms; and that of one migration
- * only one thing is decided at a time.
+ * decides so; that an arrival past its switchover is dropped only on the same terms; that what a person gives up
+ * goes to the trash, and comes back from it when the other dock turns out not to have the guest either; and that
+ * of one migration only one thing is decided at a time.
  */
 import { fail, isCode } from '../../../shared/errors/index.ts'
+import type { GuestState } from '../../../shared/models/guest.ts'
 import type { Arrivals } from './arrivals.ts'
 import { ensureRunningHere } from './ensure-running.ts'
 import { type Journal, type JournalHead, readJournals, type UnreadableJournal } from './journal.ts'
@@ -125,6 +127,12 @@ export class Settling {
     }
   }
 
+  /** How a guest stands here that comes back from the trash: one that was given away waits to be settled. */
+  restingState(guestId: string): GuestState {
+    const journal = [...this.#givenAway.values()].find(({ head }) => head.guestId === guestId)
+    return journal === undefined ? { kind: 'stopped' } : unsettledState(journal)
+  }
+
   /** @throws migration.not_found when nothing is open under this id; migration.not_arrived */
   async decide(migrationId: string, choice: 'run-here' | 'give-up-here'): Promise<void> {
     await this.#oneAtATime(migrationId, async () => {
@@ -132,24 +140,24 @@ export class Settling {
       if (journal !== undefined) {
         if (choice === 'run-here') await this.#keepHere(journal)
         // The journal stays: the other dock must still hear that the guest is its own.
-        else await this.#parts.guests.forget(journal.head.guestId)
+        else await this.#parts.guests.giveUp(journal.head.guestId)
         return
       }
       const arrival = this.#arrivals.find(migrationId)
       if (arrival?.shownGuest?.state.kind !== 'unsettled') throw fail('migration.not_found')
       const { head } = arrival.journal
       if (choice === 'run-here') await this.#arrivals.takeHere(arrival)
-      else await this.#arrivals.discard(migrationId)
+      else await this.#arrivals.discard(migrationId, true)
       this.#watcher.settled(head, choice === 'run-here' ? 'destination' : 'source')
     })
   }
 
   #showUnsettled(journal: Journal): void {
-    const { migrationId, guestId, otherDockId } = journal.head
+    const { migrationId, guestId } = journal.head
     this.#givenAway.set(migrationId, journal)
     const guest = this.#parts.guests.find(guestId)
     guest?.setOperation(null)
-    guest?.setState({ kind: 'unsettled', migrationId, otherDockId })
+    guest?.setState(unsettledState(journal))
   }
 
   /** One decision at a time: a person's and the other dock's must not cross. */
@@ -200,7 +208,7 @@ export class Settling {
 
   async #settleDestination(migrationId: string, dockId: string): Promise<void> {
     const { stage } = await this.#parts.calls.ask(dockId, 'docking.source-stage', { migrationId })
-    if (stage === 'unknown') await this.#arrivals.discard(migrationId)
+    if (stage === 'unknown') await this.#arrivals.discard(migrationId, false)
     // `given-away`: the source sends the commit by itself, with what only it knows.
   }
 
@@ -213,7 +221,8 @@ export class Settling {
   async #keepHere(journal: Journal): Promise<void> {
     const { guests, log } = this.#parts
     const { guestId, migrationId } = journal.head
-    const guest = guests.find(guestId)
+    // A person had given it up here, as it seemed to be over there.
+    const guest = guests.find(guestId) ?? (await guests.takeFromTrash(guestId, { kind: 'stopped' }))
     const wasRunning = journal.head.side === 'source' && journal.head.wasRunning
     if (guest !== null) {
       guest.setOperation(null)
@@ -249,4 +258,8 @@ export class Settling {
   #logFailure(error: unknown): void {
     if (!isCode(error, 'dock.link_lost')) this.#parts.log.warn('settling failed', { error })
   }
+}
+
+function unsettledState({ head: { migrationId, otherDockId } }: Journal): GuestState {
+  return { kind: 'unsettled', migrationId, otherDockId }
 }

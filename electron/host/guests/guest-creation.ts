@@ -18,7 +18,8 @@ import { createEmpty, createOverlay, freeBytes, importImage, inspectImage } from
 import { backingFromGuest, newLayerId } from '../../disk/layers.ts'
 import type { Random } from '../../platform/random.ts'
 import type { RunningOperation } from '../operations.ts'
-import type { GuestEnvironment, LocalGuest } from './local-guest.ts'
+import type { GuestEnvironment } from './guest-environment.ts'
+import type { LocalGuest } from './local-guest.ts'
 
 const demoManifest = z.object({
   kernel: z.string(),

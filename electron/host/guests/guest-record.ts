@@ -31,13 +31,18 @@ export async function writeGuestRecord(folder: string, record: GuestRecord): Pro
   await writeJsonAtomic(join(folder, recordName), record)
 }
 
+/** The record in a guest's folder. @returns null when there is none @throws host.state_unreadable */
+export async function readGuestRecord(folder: string): Promise<GuestRecord | null> {
+  return await readJson(join(folder, recordName), guestRecord)
+}
+
 /** Every guest of a folder of guests. A record that cannot be read is left as it is and logged. */
 export async function readGuestRecords(guestsDir: string, log: Log): Promise<GuestRecord[]> {
   const names = await readdir(guestsDir).catch(() => [])
   const records: GuestRecord[] = []
   for (const name of names) {
     try {
-      const record = await readJson(join(guestsDir, name, recordName), guestRecord)
+      const record = await readGuestRecord(join(guestsDir, name))
       if (record && record.definition.id === name) records.push(record)
     } catch (error) {
       log.error('a guest cannot be read', { folder: name, error })

@@ -3,7 +3,7 @@
  * found at the start with its QEMU if that still runs, that names are unique here, and that nothing is done to a
  * guest while an operation holds it.
  */
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail, toWdockError } from '../../../shared/errors/index.ts'
 import type { Guest, GuestState, NewGuest } from '../../../shared/models/guest.ts'
@@ -11,8 +11,9 @@ import type { Log } from '../../platform/log.ts'
 import type { Operations } from '../operations.ts'
 import type { StateStore } from '../state-store.ts'
 import { type CreationContext, checkSource, fillGuest, newDefinition } from './guest-creation.ts'
-import { type GuestRecord, readGuestRecords, writeGuestRecord } from './guest-record.ts'
-import { type GuestEnvironment, LocalGuest } from './local-guest.ts'
+import type { GuestEnvironment } from './guest-environment.ts'
+import { type GuestRecord, readGuestRecord, readGuestRecords, writeGuestRecord } from './guest-record.ts'
+import { LocalGuest } from './local-guest.ts'
 import { Trash } from './trash.ts'
 
 export interface GuestsOptions {
@@ -31,10 +32,6 @@ export class Guests {
   constructor(options: GuestsOptions) {
     this.#options = options
     this.#trash = new Trash(options.env.dataDir)
-  }
-
-  get trashFolder(): string {
-    return this.#trash.folder
   }
 
   /** Finds guests and their running QEMUs. One that cannot be adopted is shown with the reason. */
@@ -149,6 +146,14 @@ export class Guests {
     await rm(guest.runDir, { recursive: true, force: true })
   }
 
+  /** Takes a guest off the list; what it has of its disk goes to the trash. @throws what the trash throws */
+  async giveUp(id: string): Promise<void> {
+    const guest = this.#guests.get(id)
+    if (guest === undefined) return
+    await guest.discardProcess()
+    await this.#putIntoTrash(guest)
+  }
+
   async act(id: string, action: 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'): Promise<Guest> {
     const guest = this.#free(id)
     await guest.exclusively(async () => {
@@ -170,23 +175,47 @@ export class Guests {
     const guest = this.#free(id)
     return await guest.exclusively(async () => {
       if (guest.process !== null) throw fail('guest.running', { name: guest.name })
-      const trashedTo = await this.#trash.put(guest.folder, id)
-      this.#drop(guest)
-      await rm(guest.runDir, { recursive: true, force: true })
-      return { trashedTo }
+      return { trashedTo: await this.#putIntoTrash(guest) }
     })
   }
 
-  async undoRemove(id: string): Promise<Guest> {
-    const { env, log } = this.#options
-    const guestsDir = join(env.dataDir, 'guests')
-    await mkdir(guestsDir, { recursive: true, mode: 0o700 })
-    if (!(await this.#trash.takeBack(join(guestsDir, id), id))) throw fail('guest.not_found')
-    const record = (await readGuestRecords(guestsDir, log)).find((each) => each.definition.id === id)
-    if (record === undefined) throw fail('guest.not_found')
-    const guest = await this.register(freshName(record, this), { kind: 'stopped' })
-    await guest.refreshDiskUse()
+  async #putIntoTrash(guest: LocalGuest): Promise<string> {
+    const trashedTo = await this.#trash.put(guest.folder, guest.id)
+    this.#drop(guest)
+    await rm(guest.runDir, { recursive: true, force: true })
+    return trashedTo
+  }
+
+  /**
+   * Brings a guest back that was deleted or given up. @param state in which it stands here then
+   * @throws guest.not_found, guest.came_back, guest.lives_elsewhere
+   */
+  async undoRemove(id: string, state: GuestState): Promise<Guest> {
+    const { env, store } = this.#options
+    const { guests, docks } = store.state
+    const elsewhere = guests.find((guest) => guest.id === id && guest.dockId !== env.dockId)
+    if (elsewhere !== undefined) {
+      const dock = docks.find((each) => each.id === elsewhere.dockId)?.name ?? 'another PC'
+      throw fail('guest.lives_elsewhere', { name: elsewhere.name, dock })
+    }
+    const present = this.find(id)
+    if (present !== null) throw fail('guest.came_back', { name: present.name })
+    const guest = await this.takeFromTrash(id, state)
+    if (guest === null) throw fail('guest.not_found')
     return guest.view()
+  }
+
+  /** @returns null when the trash does not have it */
+  async takeFromTrash(id: string, state: GuestState): Promise<LocalGuest | null> {
+    const record = await readGuestRecord(this.#trash.path(id))
+    if (record === null) return null
+    const own = { ...freshName(record, this), bootedAtMs: null, arrival: null }
+    // Before it is back: a crash in between must not find a guest that was still on its way.
+    await writeGuestRecord(this.#trash.path(id), own)
+    await this.#trash.takeBack(join(this.#options.env.dataDir, 'guests', id), id)
+    const guest = await this.register(own, state)
+    await guest.refreshDiskUse()
+    return guest
   }
 
   /** Lets every guest run on without this host. */

@@ -10,10 +10,6 @@ import type { Accelerator } from '../../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../../shared/models/guest.ts'
 import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
 import { guestStateWord } from '../../../shared/words.ts'
-import type { LayerStore } from '../../disk/layers.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Log } from '../../platform/log.ts'
-import type { BootFiles, LaunchSpec } from '../../qemu/command-line.ts'
 import {
   adoptQemu,
   killRecorded,
@@ -23,46 +19,13 @@ import {
   removeRunFiles,
 } from '../../qemu/process.ts'
 import type { QmpEvent } from '../../qemu/qmp/messages.ts'
-import { pause, queryStatus, resume, sendPowerButton } from '../../qemu/screen.ts'
+import { isOutOfSpace, pause, queryStatus, resume, sendPowerButton } from '../../qemu/screen.ts'
 import { socketPaths } from '../../qemu/sockets.ts'
-import type { Machine } from '../machine.ts'
-import type { BootFileStore } from './boot-files.ts'
+import type { GuestEnvironment, QemuControl } from './guest-environment.ts'
+import { adaptedForColdStart, launchSpec, topPath } from './guest-launch.ts'
 import { type GuestRecord, writeGuestRecord } from './guest-record.ts'
 
-/** What a guest asks of the machine it stands on. */
-export type GuestMachine = Pick<
-  Machine,
-  | 'require'
-  | 'assertMemory'
-  | 'capabilities'
-  | 'defaultCpuModel'
-  | 'cpuModelForBoot'
-  | 'defaultMachineType'
-  | 'missingCpuFeatures'
->
-
-/** How QEMUs are started, found again and ended; tests put simulated ones in their place. */
-export interface QemuControl {
-  launch: typeof launchQemu
-  adopt: typeof adoptQemu
-  killRecorded: typeof killRecorded
-}
-
 const realQemu: QemuControl = { launch: launchQemu, adopt: adoptQemu, killRecorded }
-
-/** What every guest of a host shares. */
-export interface GuestEnvironment {
-  dockId: string
-  dataDir: string
-  runtimeDir: string
-  layers: LayerStore
-  bootFiles: BootFileStore
-  machine: GuestMachine
-  clock: Clock
-  log: Log
-  qemu?: QemuControl
-  publish(guest: Guest): void
-}
 
 /** How long a guest may take to obey before QEMU is ended. */
 const forceOffGraceMs = 3000
@@ -199,13 +162,13 @@ export class LocalGuest {
   topPath(nodeName: string): string {
     const disk = this.definition.disks.find((each) => each.nodeName === nodeName)
     if (disk === undefined) throw fail('host.bad_input', { why: `there is no disk ${nodeName}` })
-    return join(this.folder, `${disk.top}.qcow2`)
+    return topPath(this, disk)
   }
 
   /** Measures what its disks take on this dock. */
   async refreshDiskUse(): Promise<void> {
     const paths = this.definition.disks.flatMap((disk) => [
-      join(this.folder, `${disk.top}.qcow2`),
+      topPath(this, disk),
       ...disk.layers.map((layer) => this.#env.layers.path(layer)),
     ])
     const sizes = await Promise.all(paths.map((path) => allocatedBytes(path)))
@@ -224,19 +187,9 @@ export class LocalGuest {
 
   /** Starts QEMU for this guest; an incoming one waits for its migration. @throws qemu.*, disk.*, guest.too_big */
   async launch(incoming: boolean): Promise<QemuProcess> {
-    const { qemu, accelerator } = await this.#env.machine.require()
-    await this.#env.machine.assertMemory(this.name, this.definition.memoryBytes)
+    await this.#env.machine.memory.assertRoom(this.definition)
+    const spec = await launchSpec(this.#env, this.definition, this, incoming)
     await mkdir(this.runDir, { recursive: true, mode: 0o700 })
-    const spec: LaunchSpec = {
-      definition: this.definition,
-      binary: qemu.binary,
-      accelerator: incoming ? this.definition.accelerator : accelerator.kind,
-      dir: this.runDir,
-      disks: await this.#launchDisks(),
-      bootFiles: await this.#launchBootFiles(),
-      incoming,
-      sandbox: qemu.hasSandbox,
-    }
     const process = await this.#qemu.launch(spec, { log: this.#env.log })
     this.attach(process)
     return process
@@ -258,19 +211,27 @@ export class LocalGuest {
     return true
   }
 
-  /** Asks QEMU whether the guest runs, and shows it. */
+  /** Asks QEMU whether the guest runs, and if not why, and shows it. */
   async readStatus(): Promise<void> {
-    if (this.#process === null) return
-    const status = await queryStatus(this.#process.qmp)
-    this.setState({ kind: status.running ? 'running' : 'paused' })
+    if (this.#process !== null) this.setState(await this.#askState(this.#process))
+  }
+
+  async #askState({ qmp }: QemuProcess): Promise<GuestState> {
+    const { running, status } = await queryStatus(qmp)
+    if (running) return { kind: 'running' }
+    const isFull = status === 'io-error' && (await isOutOfSpace(qmp))
+    return isFull
+      ? { kind: 'paused', reason: fail('guest.disk_full', { name: this.name }).toJSON() }
+      : { kind: 'paused' }
   }
 
   async start(): Promise<void> {
     if (this.#process !== null) throw this.wrongState('started')
-    const { accelerator, qemu } = await this.#env.machine.require()
+    await this.#env.machine.require()
     this.setState({ kind: 'starting' })
     try {
-      await this.#adaptForColdStart(accelerator.kind, qemu.machineTypes)
+      const definition = await adaptedForColdStart(this.#env, this.definition)
+      if (definition !== this.definition) await this.changeRecord({ definition })
       await this.launch(false)
       await this.changeRecord({ bootedAtMs: this.#env.clock.nowMs() })
       this.setState({ kind: 'running' })
@@ -295,7 +256,8 @@ export class LocalGuest {
   async resume(): Promise<void> {
     if (this.#state.kind !== 'paused') throw this.wrongState('resumed')
     await resume(this.requireProcess('resumed').qmp)
-    this.setState({ kind: 'running' })
+    // What stopped it may do so again at once.
+    await this.readStatus()
   }
 
   async shutDown(): Promise<void> {
@@ -327,9 +289,23 @@ export class LocalGuest {
 
   #onEvent(process: QemuProcess, event: QmpEvent): void {
     if (process !== this.#process || this.#operationId !== null) return
-    if (event.name === 'STOP' && this.#state.kind === 'running') this.setState({ kind: 'paused' })
+    if (event.name === 'STOP' && this.#state.kind === 'running') {
+      this.setState({ kind: 'paused' })
+      void this.#explainStop(process)
+    }
     if (event.name === 'RESUME' && this.#state.kind === 'paused') this.setState({ kind: 'running' })
     if (event.name === 'POWERDOWN' && this.#state.kind === 'running') this.setState({ kind: 'shutting-down' })
+  }
+
+  /** A person paused it, or QEMU did, as the disk of this PC is full. */
+  async #explainStop(process: QemuProcess): Promise<void> {
+    try {
+      const state = await this.#askState(process)
+      const isOurs = process === this.#process && this.#operationId === null
+      if (isOurs && (this.#state.kind === 'paused' || this.#state.kind === 'running')) this.setState(state)
+    } catch (error) {
+      this.#env.log.warn('QEMU did not say why a guest stands still', { guestId: this.id, error })
+    }
   }
 
   #onExit(process: QemuProcess, exit: QemuExit): void {
@@ -350,47 +326,6 @@ export class LocalGuest {
       this.#env.log.error('a guest record was not written', { guestId: this.id, error })
     })
     await this.refreshDiskUse()
-  }
-
-  /** A guest that boots anew may use what this PC has: its accelerator and the CPU model that goes with it. */
-  async #adaptForColdStart(kind: 'kvm' | 'tcg', machineTypes: readonly string[]): Promise<void> {
-    const { definition } = this.#record
-    if (!machineTypes.includes(definition.machine)) {
-      throw fail('qemu.machine_type_gone', { machine: definition.machine })
-    }
-    const cpuModel = await this.#env.machine.cpuModelForBoot(definition)
-    if (definition.accelerator === kind && definition.cpuModel === cpuModel) return
-    await this.changeRecord({ definition: { ...definition, accelerator: kind, cpuModel } })
-  }
-
-  async #launchDisks(): Promise<LaunchSpec['disks']> {
-    for (const layer of this.definition.disks.flatMap((disk) => disk.layers)) {
-      if (!(await this.#env.layers.has(layer))) throw fail('disk.layer_missing', { layer })
-    }
-    return this.definition.disks.map((disk) => ({
-      nodeName: disk.nodeName,
-      topPath: this.topPath(disk.nodeName),
-      layerPaths: disk.layers.map((layer) => this.#env.layers.path(layer)),
-    }))
-  }
-
-  async #launchBootFiles(): Promise<BootFiles> {
-    const { boot } = this.definition
-    if (boot.kind === 'disk') return { kind: 'disk' }
-    if (boot.kind === 'iso') return { kind: 'iso', imagePath: await this.#bootFile(boot.imageFile) }
-    return {
-      kind: 'kernel',
-      kernelPath: await this.#bootFile(boot.kernelFile),
-      initrdPath: boot.initrdFile === null ? null : await this.#bootFile(boot.initrdFile),
-    }
-  }
-
-  async #bootFile(id: string): Promise<string> {
-    const path = this.#env.bootFiles.path(id)
-    if ((await this.#env.bootFiles.size(id)) === null) {
-      throw fail('guest.file_missing', { path, name: this.name })
-    }
-    return path
   }
 }
 

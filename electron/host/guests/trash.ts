@@ -1,9 +1,10 @@
 /**
- * The trash: guests that were deleted, whole, until they are brought back or 30 days have passed. Promises that
- * deleting a guest moves its folder and loses nothing.
+ * The trash: guests that were deleted or given up, whole, until they are brought back or 30 days have passed.
+ * Promises that putting a guest into it moves its folder and loses nothing, an earlier copy of the same guest
+ * included.
  */
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fsFailure } from '../../platform/atomic-file.ts'
 
 const keptMs = 30 * 24 * 3600 * 1000
@@ -15,16 +16,17 @@ export class Trash {
     this.#folder = join(dataDir, 'trash')
   }
 
-  get folder(): string {
-    return this.#folder
+  /** Where the newest copy of a guest lies, if there is one. */
+  path(guestId: string): string {
+    return join(this.#folder, guestId)
   }
 
-  /** Moves a guest's folder into the trash. @returns where it is now */
+  /** Moves a guest's folder into the trash. @returns where it is now @throws host.no_permission, host.disk_full */
   async put(guestFolder: string, guestId: string): Promise<string> {
-    const target = join(this.#folder, guestId)
+    const target = this.path(guestId)
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-      await rm(target, { recursive: true, force: true })
+      await this.#setAside(target)
       await rename(guestFolder, target)
       return target
     } catch (error) {
@@ -32,23 +34,28 @@ export class Trash {
     }
   }
 
-  /** Moves a guest's folder back. @returns false when the trash does not have it */
-  async takeBack(guestFolder: string, guestId: string): Promise<boolean> {
-    return await rename(join(this.#folder, guestId), guestFolder).then(
-      () => true,
-      () => false,
-    )
+  /** An earlier copy of the same guest lies on beside the new one, under a number. */
+  async #setAside(path: string): Promise<void> {
+    const names = new Set(await readdir(this.#folder))
+    let aside = path
+    for (let n = 1; names.has(basename(aside)); n += 1) aside = `${path}.${n}`
+    if (aside !== path) await rename(path, aside)
   }
 
-  /** Ids of the guests in the trash. */
-  async list(): Promise<string[]> {
-    return await readdir(this.#folder).catch(() => [])
+  /** Moves a guest's folder back. @throws host.no_permission, host.disk_full */
+  async takeBack(guestFolder: string, guestId: string): Promise<void> {
+    try {
+      await mkdir(dirname(guestFolder), { recursive: true, mode: 0o700 })
+      await rename(this.path(guestId), guestFolder)
+    } catch (error) {
+      throw fsFailure(error, this.#folder)
+    }
   }
 
   /** Deletes for good what has lain here for 30 days. */
   async sweep(nowMs: number): Promise<void> {
-    for (const id of await this.list()) {
-      const path = join(this.#folder, id)
+    for (const name of await readdir(this.#folder).catch(() => [])) {
+      const path = join(this.#folder, name)
       const found = await stat(path).catch(() => null)
       if (found && nowMs - found.ctimeMs > keptMs) await rm(path, { recursive: true, force: true })
     }

@@ -163,6 +163,13 @@ export type BlockJob = z.infer<typeof blockJob>
 export const queryBlockJobs = (qmp: QmpSession): Promise<BlockJob[]> =>
   ask(qmp, z.array(blockJob), 'query-block-jobs')
 
+const blockDevice = z.object({
+  'io-status': z.enum(['ok', 'failed', 'nospace']).optional(),
+})
+/** The disks as the guest has them; `io-status` tells of the error that stopped the guest, until it goes on. */
+export const queryBlock = (qmp: QmpSession): Promise<z.infer<typeof blockDevice>[]> =>
+  ask(qmp, z.array(blockDevice), 'query-block')
+
 const blockNode = z.object({ 'node-name': z.string().optional(), file: z.string(), ro: z.boolean() })
 export const queryNamedBlockNodes = (qmp: QmpSession): Promise<z.infer<typeof blockNode>[]> =>
   ask(qmp, z.array(blockNode), 'query-named-block-nodes', { flat: true })

@@ -1,14 +1,15 @@
 /** A PC with room for everything, and a guest without disks that stands on it. */
 import { randomUUID } from 'node:crypto'
+import type { GuestMachine } from '../../guests/guest-environment.ts'
 import type { GuestRecord } from '../../guests/guest-record.ts'
-import type { GuestMachine } from '../../guests/local-guest.ts'
+import { Memory } from '../../memory.ts'
 
 const machineTypes = ['pc-q35-7.2']
 const version = { major: 7, minor: 2, micro: 0, text: '7.2.0' }
 const spaceBytes = 2 ** 40
 const cpu = { models: [{ name: 'qemu64', lacks: [] }], features: [], lackedFeatures: [] }
 
-export const fakeMachine: GuestMachine = {
+export const fakeMachine = (): GuestMachine => ({
   require: async () => ({
     qemu: {
       binary: '/nowhere/qemu',
@@ -23,7 +24,7 @@ export const fakeMachine: GuestMachine = {
     accelerator: { kind: 'tcg', sentence: '' },
     cpu,
   }),
-  assertMemory: async () => undefined,
+  memory: new Memory(async () => spaceBytes),
   defaultCpuModel: async () => 'qemu64',
   cpuModelForBoot: async ({ cpuModel }) => cpuModel,
   defaultMachineType: async () => 'pc-q35-7.2',
@@ -40,7 +41,7 @@ export const fakeMachine: GuestMachine = {
     memoryFreeBytes: spaceBytes,
     diskFreeBytes: spaceBytes,
   }),
-}
+})
 
 export function modelGuest(id: string = randomUUID(), homeDockId: string): GuestRecord {
   const memoryBytes = 128 * 1024 ** 2

@@ -19,7 +19,7 @@ const command = z.object({
   id: z.number(),
 })
 
-type RunState = 'running' | 'paused' | 'inmigrate' | 'finish-migrate' | 'postmigrate'
+type RunState = 'running' | 'paused' | 'io-error' | 'inmigrate' | 'finish-migrate' | 'postmigrate'
 
 export class FakeQemu {
   readonly guestId: string
@@ -87,6 +87,20 @@ export class FakeQemu {
     this.#monitor?.end()
   }
 
+  /** A write of the guest finds no space, as on a full disk: QEMU says so and stops the guest. */
+  runOutOfSpace(): void {
+    const data = {
+      device: '',
+      'node-name': 'disk0',
+      operation: 'write',
+      action: 'stop',
+      nospace: true,
+      reason: '',
+    }
+    this.#event('BLOCK_IO_ERROR', data)
+    this.#set('io-error')
+  }
+
   #record(): RunRecord {
     const { guestId, dir } = this
     const rest = { bootId: 'fake', definitionHash: '', incoming: false, startedAt: '' }
@@ -129,6 +143,8 @@ export class FakeQemu {
     switch (execute) {
       case 'query-status':
         return { running: this.#state === 'running', status: this.#state }
+      case 'query-block':
+        return [{ device: '', 'io-status': this.#state === 'io-error' ? 'nospace' : 'ok' }]
       case 'query-migrate':
         return this.#migration === 'none' ? {} : { status: this.#migration }
       case 'cont':

@@ -13,9 +13,9 @@ import type { Clock } from '../../../platform/clock.ts'
 import { silentLog } from '../../../platform/log.ts'
 import { systemRandom } from '../../../platform/random.ts'
 import { BootFileStore } from '../../guests/boot-files.ts'
+import type { QemuControl } from '../../guests/guest-environment.ts'
 import { writeGuestRecord } from '../../guests/guest-record.ts'
 import { Guests } from '../../guests/guests.ts'
-import type { QemuControl } from '../../guests/local-guest.ts'
 import { hasEnded, Operations } from '../../operations.ts'
 import { PeerCalls } from '../../peer-calls.ts'
 import { StateStore } from '../../state-store.ts'
@@ -235,6 +235,10 @@ export class ModelDock {
     return await readdir(join(this.dataDir, 'journal')).catch(() => [])
   }
 
+  async trashed(): Promise<string[]> {
+    return await readdir(join(this.dataDir, 'trash')).catch(() => [])
+  }
+
   /** On its way here, and not committed. */
   isArriving(guestId: string): boolean {
     const state = this.#host?.guests.find(guestId)?.state.kind
@@ -264,7 +268,7 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
   const { dataDir, runtimeDir } = dock
   const net = new FakeNet(world.link, dock.id, dock.name)
   const calls = new PeerCalls(net)
-  const common = { machine: fakeMachine, clock: quickClock, log: silentLog }
+  const common = { machine: fakeMachine(), clock: quickClock, log: silentLog }
   const random = systemRandom
   const layers = new LayerStore(dataDir)
   const bootFiles = new BootFileStore(dataDir, random)
