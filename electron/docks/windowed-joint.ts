@@ -150,7 +150,7 @@ export class WindowedJoint implements Joint {
     writeDataHeader(buffer, sizeBytes)
     this.#stats.sentBytes += sizeBytes
     this.#channel.write(buffer.subarray(0, headerBytes + sizeBytes), (error) => {
-      if (!error) this.#free.push(buffer)
+      if (!error && !this.#over) this.#free.push(buffer)
     })
     this.#measure()
     this.#held = !this.#mayRead()
@@ -265,7 +265,7 @@ export class WindowedJoint implements Joint {
     if (this.#over || !this.#endSent || !this.#endArrived) return
     if (this.#takenBytes === receivedBytes) this.#credit()
     if (!allTaken) return
-    this.#over = true
+    this.#end()
     this.#channel.end()
     closeSoon(this.#channel)
     if (this.#local !== null) closeSoon(this.#local)
@@ -279,9 +279,19 @@ export class WindowedJoint implements Joint {
 
   #fail(error: unknown): void {
     if (this.#over) return
-    this.#over = true
+    this.#end()
     this.#local?.destroy()
     this.#channel.destroy()
     this.#settle.reject(error)
+  }
+
+  /** The sockets may live a moment longer; the buffers need not. */
+  #end(): void {
+    this.#over = true
+    if (this.#creditDue !== null) clearTimeout(this.#creditDue)
+    this.#creditDue = null
+    this.#stager = null
+    this.#reading = null
+    this.#free.length = 0
   }
 }
