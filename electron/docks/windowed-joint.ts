@@ -53,6 +53,8 @@ export interface FlowStats {
 
 const pingEveryMs = 250
 const rateEveryMs = 100
+/** Read and encrypted in one turn of the event loop, which must stay free for others. */
+const turnBytes = 1024 * 1024
 /** Credit is given in steps, and at the latest after a moment: a frame for each small write costs both sides. */
 const creditStepBytes = 128 * 1024
 const creditWithinMs = 2
@@ -72,7 +74,9 @@ export class WindowedJoint implements Joint {
   readonly #readBytes: number
   readonly #free: Buffer[] = []
   #reading: Buffer | null = null
+  /** Held back by the window. */
   #held = false
+  #turn: { leftBytes: number; end: NodeJS.Immediate } | null = null
   #local: Socket | null = null
   #stager: Stager | null = null
   #over = false
@@ -154,7 +158,15 @@ export class WindowedJoint implements Joint {
     })
     this.#measure()
     this.#held = !this.#mayRead()
-    return !this.#held
+    this.#turn ??= { leftBytes: turnBytes, end: setImmediate(() => this.#onTurnEnd()) }
+    this.#turn.leftBytes -= sizeBytes
+    return !this.#held && this.#turn.leftBytes > 0
+  }
+
+  #onTurnEnd(): void {
+    const resting = this.#turn !== null && this.#turn.leftBytes <= 0
+    this.#turn = null
+    if (resting && !this.#held) this.#local?.resume()
   }
 
   #mayRead(): boolean {
@@ -242,7 +254,7 @@ export class WindowedJoint implements Joint {
       if (this.#held) this.#follow(stats.lastAckAtMs)
       if (this.#held && this.#mayRead()) {
         this.#held = false
-        this.#local?.resume()
+        if (this.#turn === null || this.#turn.leftBytes > 0) this.#local?.resume()
       }
       this.#endWhenDone()
     } else if (kind === flowKind.ping) {
@@ -290,6 +302,8 @@ export class WindowedJoint implements Joint {
     this.#over = true
     if (this.#creditDue !== null) clearTimeout(this.#creditDue)
     this.#creditDue = null
+    if (this.#turn !== null) clearImmediate(this.#turn.end)
+    this.#turn = null
     this.#stager = null
     this.#reading = null
     this.#free.length = 0

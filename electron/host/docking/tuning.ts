@@ -6,7 +6,7 @@
  * link and stop the guest too early. So the window is a short time of the rate at which the other side takes it, long
  * enough for the turns that four processes take on two busy cores.
  */
-export const memoryWindow = { durationMs: 32, minBytes: 512 * 1024, maxBytes: 8 * 1024 * 1024 }
+export const memoryWindow = { durationMs: 32, minBytes: 512 * 1024, maxBytes: 4 * 1024 * 1024 }
 
 /** QEMU stops the guest when it thinks that the rest crosses within this time. */
 export const downtimeLimitMs = 120
