@@ -6,6 +6,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { residentBytes } from '../electron/host/memory.ts'
 import { DockProcess, makeDocksFolder, makePairedDocks } from '../electron/testing/dock-process.ts'
 import { currentCommit, describeMachine } from './lib/machine.ts'
 import { type BenchReport, type BenchRow, markdownTable, median, textTable } from './lib/report.ts'
@@ -30,11 +31,6 @@ function makeDock(folder: string, name: string, port: number, monitored: boolean
       ? { NODE_OPTIONS: `--import=${monitor}`, WDOCK_LOOP_REPORT: join(folder, `${name}.json`) }
       : {},
   })
-}
-
-async function residentBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024
 }
 
 async function processorMs(pid: number): Promise<number> {

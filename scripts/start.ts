@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { runAgent } from '../electron/agent.ts'
 import { hasDisplay, openWindow } from '../electron/browser/open-window.ts'
+import { sandboxArguments } from '../electron/browser/sandbox.ts'
 import { findHost } from '../electron/ipc/connect.ts'
 import type { HostFile } from '../electron/ipc/host-file.ts'
 import { resolvePaths } from '../electron/platform/paths.ts'
@@ -17,8 +18,7 @@ import { findElectron } from './lib/electron-binary.ts'
 const root = join(import.meta.dirname, '..')
 
 function runElectron(program: string): Promise<number> {
-  const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
-  const args = [...asRoot, join(root, 'dist', 'main.mjs'), ...process.argv.slice(2)]
+  const args = [...sandboxArguments(), join(root, 'dist', 'main.mjs'), ...process.argv.slice(2)]
   const child = spawn(program, args, { stdio: 'inherit' })
   // A terminal's Ctrl-C reaches the child by itself; a signal to this process alone is passed on.
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal)

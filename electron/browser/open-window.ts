@@ -10,6 +10,7 @@ import { delimiter, join } from 'node:path'
 import { fail } from '../../shared/errors/index.ts'
 import type { Environment } from '../platform/paths.ts'
 import { processIdentity } from '../platform/processes.ts'
+import { sandboxArguments } from './sandbox.ts'
 
 export interface WindowOptions {
   url: string
@@ -57,7 +58,7 @@ export async function openWindow(options: WindowOptions): Promise<BrowserWindow>
   const program = findBrowser(env)
   if (program === null) throw fail('command.no_browser', { url })
   const profileDir = freeProfile(options.profileRoot)
-  const child = spawn(program, windowArguments(url, profileDir, process.getuid?.() === 0), {
+  const child = spawn(program, windowArguments(url, profileDir), {
     env: { ...env },
     detached: options.detached,
     stdio: 'ignore',
@@ -85,15 +86,14 @@ export interface OwnWindowOptions {
 /** Starts the window of an installed Wireless Dock+, or brings it to the front. @throws command.no_display */
 export async function openOwnWindow({ program, link, url, env }: OwnWindowOptions): Promise<void> {
   if (!hasDisplay(env)) throw fail('command.no_display', { url })
-  // Electron, as Chromium, refuses to run as root with its sandbox.
-  const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : []
-  const child = spawn(program, [...asRoot, link], { env: { ...env }, detached: true, stdio: 'ignore' })
+  const args = [...sandboxArguments(), link]
+  const child = spawn(program, args, { env: { ...env }, detached: true, stdio: 'ignore' })
   await started(child)
   child.unref()
 }
 
-/** @param isRoot Chromium refuses to run as root with its sandbox */
-export function windowArguments(url: string, profileDir: string, isRoot: boolean): string[] {
+function windowArguments(url: string, profileDir: string): string[] {
+  const sandbox = sandboxArguments()
   return [
     `--app=${url}`,
     `--user-data-dir=${profileDir}`,
@@ -110,8 +110,9 @@ export function windowArguments(url: string, profileDir: string, isRoot: boolean
     '--disable-sync',
     '--metrics-recording-only',
     '--password-store=basic',
-    // `--test-type` keeps Chromium from warning about the flag before it.
-    ...(isRoot ? ['--no-sandbox', '--test-type'] : []),
+    ...sandbox,
+    // Keeps Chromium from warning about a sandbox that was given up.
+    ...(sandbox.length > 0 ? ['--test-type'] : []),
   ]
 }
 

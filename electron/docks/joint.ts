@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { fail } from '../../shared/errors/index.ts'
 import { pipeDuplex } from './pipe.ts'
 
 export interface Joint {
@@ -17,16 +18,25 @@ export interface Joint {
   destroy(): void
 }
 
-/** A joint that puts the bytes on the channel as they are. */
+/**
+ * A joint that puts the bytes on the channel as they are. `ended` rejects with the first error of either side, or
+ * with dock.link_lost when one of them closes without an end.
+ */
 export function plainJoint(channel: Duplex): Joint {
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>()
   ended.catch(() => undefined)
+  const onEarlyClose = (): void =>
+    reject(fail('dock.link_lost', { dock: 'The other side' }, { detail: 'closed before it was joined' }))
   channel.once('error', reject)
+  channel.once('close', onEarlyClose)
+  if (channel.destroyed) onEarlyClose()
   let joined: Socket | null = null
   return {
     ended,
     join: (local) => {
       joined = local
+      // From here on a channel may close after its end while the local socket still takes the last bytes.
+      channel.off('close', onEarlyClose)
       pipeDuplex(local, channel).then(() => resolve(), reject)
       local.resume()
     },

@@ -66,14 +66,14 @@ export function pipeDuplex(a: Duplex, b: Duplex): Promise<PipedBytes> {
   })
 }
 
-interface Joint {
+interface PipeEvents {
   settle: (error: Error | null) => void
   update: () => void
   onClose: (side: Side, other: Side) => void
 }
 
 /** Copies `from` to `to`. */
-function join(from: Side, to: Side, { settle, update, onClose }: Joint): void {
+function join(from: Side, to: Side, { settle, update, onClose }: PipeEvents): void {
   const source = from.stream
   const target = to.stream
   const stager = new Stager(target)

@@ -5,7 +5,8 @@
  * handed to the far consumer. Relies on joints at both ends of the channel (PROTOCOL.md, "Windowed streams").
  *
  * This is the hot path of a migration: each byte is read once into a buffer that has room for the frame's header,
- * encrypted from there, and on the other side copied once into large writes. No buffer is made anew.
+ * encrypted from there, and on the other side copied once into large writes. Its own buffers are used again and
+ * again. Node's TLS still makes one for every record of 16 KiB that arrives, which the `Stager` has collected.
  */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -29,6 +30,8 @@ export interface FlowOptions {
   window: Window
   /** For sentences to people. */
   dock?: string
+  /** What is read, and apart from that received, in one turn of the event loop: 512 KiB unless told. */
+  turnBytes?: number
 }
 
 /** How far a side may run ahead of the far consumer: what it takes in `durationMs`, within bounds. */
@@ -53,8 +56,8 @@ export interface FlowStats {
 
 const pingEveryMs = 250
 const rateEveryMs = 100
-/** Read and encrypted in one turn of the event loop, which must stay free for others. */
-const turnBytes = 1024 * 1024
+/** The event loop must stay free for others: libuv alone reads a socket up to 32 times before it is their turn. */
+const defaultTurnBytes = 512 * 1024
 /** Credit is given in steps, and at the latest after a moment: a frame for each small write costs both sides. */
 const creditStepBytes = 128 * 1024
 const creditWithinMs = 2
@@ -70,15 +73,19 @@ export class WindowedJoint implements Joint {
   readonly #dock: string
   readonly #window: Window
   #windowBytes: number
-  /** What is read at once: several reads fill the window, so that it is never waited for as a whole. */
+  readonly #turnBytes: number
+  /** What is read at once: several reads fill the window or the turn, so that neither is taken as a whole. */
   readonly #readBytes: number
   readonly #free: Buffer[] = []
   #reading: Buffer | null = null
   /** Held back by the window. */
   #held = false
-  #turn: { leftBytes: number; end: NodeJS.Immediate } | null = null
+  /** What this turn has brought so far; null while it has brought nothing. */
+  #turn: { readBytes: number; receivedBytes: number; end: NodeJS.Immediate } | null = null
   #local: Socket | null = null
   #stager: Stager | null = null
+  /** More waits to be taken than a far end that keeps to its window could have sent. */
+  #flooded = false
   #over = false
   #endSent = false
   #endArrived = false
@@ -99,7 +106,8 @@ export class WindowedJoint implements Joint {
     this.#dock = options.dock ?? 'The other dock'
     this.#window = options.window
     this.#windowBytes = Math.max(1, options.window.minBytes)
-    this.#readBytes = Math.min(maxDataBytes, Math.ceil(this.#windowBytes / 4))
+    this.#turnBytes = options.turnBytes ?? defaultTurnBytes
+    this.#readBytes = Math.min(maxDataBytes, Math.ceil(Math.min(this.#windowBytes, this.#turnBytes) / 4))
     channel.on('error', (error: Error) => this.#onChannelEnd(error.message))
     channel.on('close', () => this.#onChannelEnd('closed'))
     if (channel.destroyed) this.#onChannelEnd('closed')
@@ -158,15 +166,30 @@ export class WindowedJoint implements Joint {
     })
     this.#measure()
     this.#held = !this.#mayRead()
-    this.#turn ??= { leftBytes: turnBytes, end: setImmediate(() => this.#onTurnEnd()) }
-    this.#turn.leftBytes -= sizeBytes
-    return !this.#held && this.#turn.leftBytes > 0
+    const turn = this.#thisTurn()
+    turn.readBytes += sizeBytes
+    return !this.#held && turn.readBytes < this.#turnBytes
+  }
+
+  #thisTurn(): { readBytes: number; receivedBytes: number } {
+    this.#turn ??= { readBytes: 0, receivedBytes: 0, end: setImmediate(() => this.#onTurnEnd()) }
+    return this.#turn
   }
 
   #onTurnEnd(): void {
-    const resting = this.#turn !== null && this.#turn.leftBytes <= 0
     this.#turn = null
-    if (resting && !this.#held) this.#local?.resume()
+    this.#readOn()
+    this.#receiveOn()
+  }
+
+  /** Reads on from the local socket, unless the window or this turn forbids it. */
+  #readOn(): void {
+    if (!this.#held && (this.#turn?.readBytes ?? 0) < this.#turnBytes) this.#local?.resume()
+  }
+
+  /** Receives on from the channel, unless this turn or what waits to be taken forbids it. */
+  #receiveOn(): void {
+    if (!this.#flooded && (this.#turn?.receivedBytes ?? 0) < this.#turnBytes) this.#channel.resume()
   }
 
   #mayRead(): boolean {
@@ -202,11 +225,13 @@ export class WindowedJoint implements Joint {
     this.#endWhenDone()
   }
 
-  /** Nothing can be handed over any more: what still arrives is let go. */
+  /**
+   * After both ends this is as it should be: the socket closes once it has taken everything, and what this side
+   * still waits for is the far consumer's credit. Before, nothing that arrives could be handed over any more.
+   */
   #onLocalClose(): void {
-    if (this.#over) return
-    if (this.#endSent && this.#endArrived) this.#endWhenDone()
-    else this.#fail(fail('dock.link_lost', { dock: 'The other side' }, { detail: 'closed without an end' }))
+    if (this.#endSent && this.#endArrived) return
+    this.#fail(fail('dock.link_lost', { dock: 'The other side' }, { detail: 'closed without an end' }))
   }
 
   #onChunk(parser: FlowParser, chunk: Buffer): void {
@@ -217,7 +242,11 @@ export class WindowedJoint implements Joint {
       this.#fail(toWdockError(error))
       return
     }
-    if (this.#stats.receivedBytes - this.#takenBytes > untakenLimitBytes) this.#channel.pause()
+    if (this.#over) return
+    const turn = this.#thisTurn()
+    turn.receivedBytes += chunk.length
+    this.#flooded ||= this.#stats.receivedBytes - this.#takenBytes > untakenLimitBytes
+    if (this.#flooded || turn.receivedBytes >= this.#turnBytes) this.#channel.pause()
   }
 
   #onPiece(piece: Buffer): void {
@@ -229,8 +258,9 @@ export class WindowedJoint implements Joint {
     this.#takenBytes += sizeBytes
     if (this.#takenBytes - this.#creditedBytes >= creditStepBytes) this.#credit()
     else this.#creditDue ??= setTimeout(() => this.#credit(), creditWithinMs)
-    if (this.#channel.isPaused() && this.#stats.receivedBytes - this.#takenBytes < untakenLimitBytes / 2) {
-      this.#channel.resume()
+    if (this.#flooded && this.#stats.receivedBytes - this.#takenBytes < untakenLimitBytes / 2) {
+      this.#flooded = false
+      this.#receiveOn()
     }
     this.#endWhenDone()
   }
@@ -254,7 +284,7 @@ export class WindowedJoint implements Joint {
       if (this.#held) this.#follow(stats.lastAckAtMs)
       if (this.#held && this.#mayRead()) {
         this.#held = false
-        if (this.#turn === null || this.#turn.leftBytes > 0) this.#local?.resume()
+        this.#readOn()
       }
       this.#endWhenDone()
     } else if (kind === flowKind.ping) {
@@ -273,10 +303,9 @@ export class WindowedJoint implements Joint {
 
   #endWhenDone(): void {
     const { sentBytes, ackedBytes, receivedBytes } = this.#stats
-    const allTaken = this.#takenBytes === receivedBytes && ackedBytes === sentBytes
-    if (this.#over || !this.#endSent || !this.#endArrived) return
-    if (this.#takenBytes === receivedBytes) this.#credit()
-    if (!allTaken) return
+    if (this.#over || !this.#endSent || !this.#endArrived || this.#takenBytes !== receivedBytes) return
+    this.#credit()
+    if (ackedBytes !== sentBytes) return
     this.#end()
     this.#channel.end()
     closeSoon(this.#channel)

@@ -9,15 +9,17 @@ import { runInNewContext } from 'node:vm'
 type Collect = (options: { type: 'minor' }) => void
 
 /** The function exists in contexts that are made while the flag is set. */
-function exposed(): Collect | null {
+function exposed(): Collect {
   setFlagsFromString('--expose-gc')
   const found: unknown = runInNewContext('globalThis.gc')
   setFlagsFromString('--no-expose-gc')
-  return typeof found === 'function' ? (found as Collect) : null
+  return typeof found === 'function' ? (found as Collect) : () => {}
 }
 
-const collect = exposed()
+/** Made at the first use: a context takes time that a program which moves no guest need not spend at its start. */
+let collect: Collect | null = null
 
 export function collectYoungGarbage(): void {
-  collect?.({ type: 'minor' })
+  collect ??= exposed()
+  collect({ type: 'minor' })
 }

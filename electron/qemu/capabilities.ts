@@ -30,7 +30,7 @@ const qemuInfo = z.object({
   /** The versioned q35 types it knows, newest first. */
   machineTypes: z.array(z.string()),
   latestMachine: z.string(),
-  /** What emulation offers; for KVM see `probeCpu`. */
+  /** What emulation offers; for KVM see `probeKvmCpu`. */
   emulatedCpu: cpuOffer,
   migrationCapabilities: z.array(z.string()),
   /** `-netdev stream`, 7.2 and newer. */

@@ -16,7 +16,7 @@ import { doneShare } from '../model/migration-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
-import { usePending, useUi } from '../state/ui-store.ts'
+import { useBlocked, usePending } from '../state/ui-store.ts'
 import { BlockedPanel } from './blocked-panel.tsx'
 import { dragHandlers } from './drag.ts'
 import { GuestMenu } from './guest-menu.tsx'
@@ -41,9 +41,7 @@ const noDocks: readonly Dock[] = []
 export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
   const { guest, part, operation, isHere, here } = props
   const anchor = useRef<HTMLDivElement>(null)
-  const blocked = useUi((ui) =>
-    ui.blocked?.request.guestId === guest.id && ui.blocked.at === guest.dockId ? ui.blocked : null,
-  )
+  const blocked = useBlocked(guest.id, guest.dockId)
   const pull: MigrationRequest = { guestId: guest.id, fromDockId: guest.dockId, toDockId: here.id }
   const actions = useActions()
   const movable = part === 'standing' && mayMove(guest)

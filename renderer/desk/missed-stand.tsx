@@ -11,7 +11,7 @@ import { Button, IconButton } from '../kit/button.tsx'
 import { ErrorText } from '../kit/error-notice.tsx'
 import { moveKey } from '../state/actions.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
-import { usePending, useUi } from '../state/ui-store.ts'
+import { useBlocked, usePending } from '../state/ui-store.ts'
 import { BlockedPanel } from './blocked-panel.tsx'
 import { UnpluggedMonitor } from './guest-picture.tsx'
 
@@ -20,9 +20,7 @@ export function MissedStand({ operation, here }: { operation: Operation; here: D
   const fromDockId = work.kind === 'migration' ? work.fromDockId : null
   const source = useHost(({ docks }) => docks.find((dock) => dock.id === fromDockId) ?? null)
   const anchor = useRef<HTMLDivElement>(null)
-  const blocked = useUi((ui) =>
-    ui.blocked?.request.guestId === guestId && ui.blocked.at === here.id ? ui.blocked : null,
-  )
+  const blocked = useBlocked(guestId, here.id)
   if (fromDockId === null || state.kind !== 'failed') return null
   const request = { guestId, fromDockId, toDockId: here.id }
   const sourceName = source?.name ?? 'the other PC'

@@ -50,6 +50,13 @@ export function setPending(key: string, isPending: boolean): void {
   })
 }
 
+/** Why a guest's last wish to move was refused, where it was asked for on the desk of dock `at`; else null. */
+export function useBlocked(guestId: string, at: string): Blocked | null {
+  return useUi(({ blocked }) =>
+    blocked !== null && blocked.request.guestId === guestId && blocked.at === at ? blocked : null,
+  )
+}
+
 export function usePending(key: string): boolean {
   return useUi((ui) => ui.pending.has(key))
 }

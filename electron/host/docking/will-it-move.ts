@@ -1,15 +1,13 @@
 /** "Will it move?", asked on the dock that has the guest: blockers of both sides and an estimate. */
-import { readFile } from 'node:fs/promises'
 import { errorFromShape, fail, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import type { MigrationCheck } from '../../../shared/models/migration.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
+import { residentBytes } from '../memory.ts'
 import type { DepartureTarget } from './departure.ts'
 import { estimateMigration } from './estimate.ts'
 import type { LinkRates } from './link-rates.ts'
 import { makeOffer, missingBytes } from './offer.ts'
 import type { DockingParts } from './parts.ts'
-
-const pageBytes = 4096
 
 export async function willItMove(
   parts: DockingParts,
@@ -27,6 +25,7 @@ export async function willItMove(
     if (answer.blockers.length > 0) return { blockers: answer.blockers, warnings, estimate: null }
     const link = await rates.measure(to.dockId)
     const estimate = estimateMigration({
+      // About what the guest has touched.
       touchedMemoryBytes: await residentBytes(guest.process?.identity.pid ?? 0),
       memoryBytes: offer.definition.memoryBytes,
       missingBytes: missingBytes(offer, answer),
@@ -50,10 +49,4 @@ function blockersHere(parts: DockingParts, guest: LocalGuest): WdockError[] {
 
 function blocked(errors: readonly WdockError[]): MigrationCheck {
   return { blockers: errors.map((error) => error.toJSON()), warnings: [], estimate: null }
-}
-
-/** What a process holds in memory: about what the guest has touched. */
-async function residentBytes(pid: number): Promise<number> {
-  const statm = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '')
-  return Number(statm.split(' ')[1] ?? 0) * pageBytes
 }
