@@ -1,6 +1,6 @@
 /**
- * `npm run bench:migrate [-- --quick] [--json]`: our migration beside plain QEMU-to-QEMU TCP, on the same guest
- * and the same shaped link, in turns in one run. A full run is kept in bench/results. Needs root for network
+ * `npm run bench:migrate [-- --quick] [--link MBIT] [--json]`: our migration beside plain QEMU-to-QEMU TCP, on the same guest
+ * and the same shaped link, in turns in one run. A full run is kept in bench/results; `--link` measures one link alone. Needs root for network
  * namespaces. Promises that nothing is left running, whatever ends it.
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -101,13 +101,13 @@ async function measureAll(pair: NamespacePair, folder: string, cases: readonly C
   return rows
 }
 
-async function measure(quick: boolean): Promise<BenchReport> {
+async function measure(cases: readonly Case[]): Promise<BenchReport> {
   const [machine, commit] = await Promise.all([describeMachine(), currentCommit()])
   const folder = await makeDocksFolder()
   const pair = await createNamespacePair()
   // What is waited for may be a detached process, which alone does not keep this one.
   const stay = setInterval(() => undefined, 60_000)
-  const work = measureAll(pair, folder, planCases(quick))
+  const work = measureAll(pair, folder, cases)
   try {
     const rows = await Promise.race([work, interruption()])
     return { bench: 'migrate', commit, date: new Date().toISOString(), machine, rows }
@@ -136,14 +136,22 @@ function interruption(): Promise<never> {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'boolean' } } })
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean' }, link: { type: 'string' }, json: { type: 'boolean' } },
+  })
   const quick = values.quick === true
   if (!(await namespacesAllowed())) {
     tell('This measurement needs two network namespaces: run it as root, or where `ip netns add` is allowed.')
     return 2
   }
-  const report = await measure(quick)
-  if (!quick) {
+  const { link } = values
+  const cases = planCases(quick).filter((of) => link === undefined || of.megabitsPerS === Number(link))
+  if (cases.length === 0) {
+    tell(`There is no measurement of a link of ${link} Mbit/s.`)
+    return 2
+  }
+  const report = await measure(cases)
+  if (!quick && link === undefined) {
     await mkdir(resultsDir, { recursive: true })
     await writeFile(join(resultsDir, 'migrate.json'), `${JSON.stringify(report, null, 2)}\n`)
     await writeFile(join(resultsDir, 'migrate.md'), `# Migration\n\n${markdownTable(report)}\n`)
