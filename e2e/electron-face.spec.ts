@@ -7,8 +7,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Frame, Page } from '@playwright/test'
 import { connectToHost } from '../electron/ipc/connect.ts'
-import { openFace } from './face.ts'
-import { expect, test } from './fixtures.ts'
+import { type Face, openFace } from './face.ts'
+import { test as base, expect } from './fixtures.ts'
 import { openStandIn, type StandInApp, startStandIn } from './stand-in-client.ts'
 
 function dockEnv(home: string, name: string): NodeJS.ProcessEnv {
@@ -22,13 +22,38 @@ function dockEnv(home: string, name: string): NodeJS.ProcessEnv {
   }
 }
 
-const appTest = test.extend<{ app: StandInApp; home: string }>({
+interface Docks {
+  home: string
+  /** What ends after the test, whatever became of it, and before its folders go. */
+  ends: (() => Promise<unknown>)[]
+  /** Opens the app over the host in a folder. */
+  openApp(home: string, name: string): Promise<StandInApp>
+  /** Starts a host without a window of its own, and a page in a browser. */
+  openAgent(home: string, name: string): Promise<Face>
+  /** The app over `home`. */
+  app: StandInApp
+}
+
+const test = base.extend<Docks>({
   home: async ({ makeHome }, use) => use(await makeHome()),
-  app: async ({ home }, use) => {
-    const app = await openStandIn({ env: dockEnv(home, 'Window dock') })
-    await use(app)
-    await app.close()
+  ends: async ({ home: _goesAfterwards }, use) => {
+    const ends: Docks['ends'] = []
+    await use(ends)
+    await Promise.allSettled(ends.map((end) => end()))
   },
+  openApp: ({ ends }, use) =>
+    use((home, name) => {
+      const opening = openStandIn({ env: dockEnv(home, name) })
+      ends.push(async () => (await opening).close())
+      return opening
+    }),
+  openAgent: ({ ends }, use) =>
+    use((home, name) => {
+      const opening = openFace({ kind: 'browser', env: dockEnv(home, name) })
+      ends.push(async () => (await opening).close())
+      return opening
+    }),
+  app: async ({ openApp, home }, use) => use(await openApp(home, 'Window dock')),
 })
 
 /** Resolves to the directive that forbade what `attempt` does; null when nothing was forbidden in a second. */
@@ -47,19 +72,19 @@ function violationOf(page: Page, attempt: string): Promise<string | null> {
   )
 }
 
-appTest.describe('the page', () => {
-  appTest('shows the host over its message port, with no other connection', async ({ app }) => {
+test.describe('the page', () => {
+  test('shows the host over its message port, with no other connection', async ({ app }) => {
     const sockets: string[] = []
     app.page.on('websocket', (socket) => sockets.push(socket.url()))
     await app.page.reload()
     await expect(app.page.getByRole('region', { name: 'Window dock' })).toBeVisible()
     expect(sockets).toEqual([])
-    const desk = await app.desk()
-    expect(desk.preloadErrors).toEqual([])
-    expect(desk.windows).toMatchObject([{ visible: true, url: 'app://wdock/#/' }])
+    const desktop = await app.desktop()
+    expect(desktop.preloadErrors).toEqual([])
+    expect(desktop.windows).toMatchObject([{ visible: true, url: 'app://wdock/#/' }])
   })
 
-  appTest('has no Node, no preload globals and cannot change what was exposed', async ({ app }) => {
+  test('has no Node, no preload globals and cannot change what was exposed', async ({ app }) => {
     const seen = await app.page.evaluate(() => {
       Reflect.set(Reflect.get(window, 'wdock'), 'face', 'forged')
       return {
@@ -73,29 +98,26 @@ appTest.describe('the page', () => {
     expect(await isolatedWorldHas(app.page, 'wdockStandInPort')).toBe(true)
   })
 
-  appTest(
-    'reaches the local server, which carries the screens, under its own origin',
-    async ({ app, home }) => {
-      const { host, close } = await connectToHost({ WDOCK_HOME: home })
-      await close()
-      const address = `${host.url.replace('http:', 'ws:')}rpc?token=${host.token}`
-      const outcome = await app.page.evaluate(
-        (url) =>
-          new Promise<string>((done) => {
-            const socket = new WebSocket(url)
-            socket.onopen = () => done('open')
-            socket.onerror = () => done('refused')
-          }),
-        address,
-      )
-      expect(outcome).toBe('open')
-    },
-  )
+  test('reaches the local server, which carries the screens, under its own origin', async ({ app, home }) => {
+    const { host, close } = await connectToHost({ WDOCK_HOME: home })
+    await close()
+    const address = `${host.url.replace('http:', 'ws:')}rpc?token=${host.token}`
+    const outcome = await app.page.evaluate(
+      (url) =>
+        new Promise<string>((done) => {
+          const socket = new WebSocket(url)
+          socket.onopen = () => done('open')
+          socket.onerror = () => done('refused')
+        }),
+      address,
+    )
+    expect(outcome).toBe('open')
+  })
 
-  appTest('is sandboxed and isolated', async ({ app }) => {
-    const desk = await app.desk()
-    expect(desk.sandboxEnabled).toBe(true)
-    expect(desk.windows[0]?.webPreferences).toMatchObject({
+  test('is sandboxed and isolated', async ({ app }) => {
+    const desktop = await app.desktop()
+    expect(desktop.sandboxEnabled).toBe(true)
+    expect(desktop.windows[0]?.webPreferences).toMatchObject({
       sandbox: true,
       contextIsolation: true,
       nodeIntegration: false,
@@ -121,32 +143,36 @@ async function isolatedWorldHas(page: Page, name: string): Promise<boolean> {
   return result.value === true
 }
 
-appTest.describe('a page that was taken over', () => {
-  appTest('cannot navigate away, not even to the local server', async ({ app, home }) => {
+test.describe('a page that was taken over', () => {
+  test('cannot navigate away, not even to the local server', async ({ app, home }) => {
     const { host, close } = await connectToHost({ WDOCK_HOME: home })
     await close()
-    for (const target of [
-      'https://example.invalid/',
-      host.url,
-      'data:text/html,hello',
-      'file:///etc/passwd',
-    ]) {
-      await app.page.evaluate((url) => window.location.assign(url), target).catch(() => {})
-      await app.page.waitForTimeout(300)
-      expect((await app.desk()).windows[0]?.url).toBe('app://wdock/#/')
+    for (const target of ['https://example.invalid/', host.url]) {
+      await goTo(app.page, target)
+      await expect.poll(() => hostLog(home)).toContain(`"navigation denied","url":"${target}"`)
     }
+    // These Chromium itself denies to any page.
+    for (const target of ['data:text/html,hello', 'file:///etc/passwd']) {
+      const denied = app.page.waitForEvent('console', (message) => /^Not allowed to/.test(message.text()))
+      await goTo(app.page, target)
+      expect((await denied).text()).toContain(target)
+    }
+    expect((await app.desktop()).windows[0]?.url).toBe('app://wdock/#/')
     await expect(app.page.getByRole('region', { name: 'Window dock' })).toBeVisible()
   })
 
-  appTest('cannot open a window', async ({ app, home }) => {
-    await app.page.evaluate(() => void window.open('app://wdock/', '_blank'))
-    await app.page.evaluate(() => void window.open('https://example.invalid/', '_blank'))
+  test('cannot open a window', async ({ app, home }) => {
+    const denials = (): number => hostLog(home).split('"window denied"').length - 1
+    const own = await app.page.evaluate(() => window.location.href)
+    for (const [before, target] of [own, 'https://example.invalid/'].entries()) {
+      await app.page.evaluate((url) => void window.open(url, '_blank'), target)
+      await expect.poll(denials).toBe(before + 1)
+    }
     await expect.poll(() => app.page.context().pages().length).toBe(1)
-    expect((await app.desk()).windows).toHaveLength(1)
-    await expect.poll(() => readFileSync(join(home, 'data/host.log'), 'utf8')).toContain('window denied')
+    expect((await app.desktop()).windows).toHaveLength(1)
   })
 
-  appTest('cannot run inline script or reach anything but the screens of guests', async ({ app, home }) => {
+  test('cannot run inline script or reach anything but the screens of guests', async ({ app, home }) => {
     const { host, close } = await connectToHost({ WDOCK_HOME: home })
     await close()
     const inline =
@@ -163,7 +189,7 @@ appTest.describe('a page that was taken over', () => {
     expect(await violationOf(app.page, `new WebSocket('${screen}screen/none')`)).toBe(null)
   })
 
-  appTest('gets no permission that it does not need', async ({ app }) => {
+  test('gets no permission that it does not need', async ({ app }) => {
     const states = await app.page.evaluate(async () => {
       const names: PermissionName[] = ['geolocation', 'notifications', 'camera', 'microphone', 'midi']
       const found = await Promise.all(names.map((name) => navigator.permissions.query({ name })))
@@ -172,12 +198,21 @@ appTest.describe('a page that was taken over', () => {
     expect(states).toEqual(['denied', 'denied', 'denied', 'denied', 'denied', 'denied'])
   })
 
-  appTest('gets no port for a frame inside it', async ({ app }) => {
+  test('gets no port for a frame inside it', async ({ app }) => {
     await recordFirstCall(app.page)
     expect(await answersToPort(app.page.mainFrame())).toBe(true)
     expect(await answersToPort(await addFrame(app.page))).toBe(false)
   })
 })
+
+/** As script of the page does; it may be stopped before it has answered. */
+async function goTo(page: Page, url: string): Promise<void> {
+  await page.evaluate((target) => window.location.assign(target), url).catch(() => {})
+}
+
+function hostLog(home: string): string {
+  return readFileSync(join(home, 'data/host.log'), 'utf8')
+}
 
 /** Reloads the page and keeps its first call to the host, to be sent again. React's own messages are no text. */
 async function recordFirstCall(page: Page): Promise<void> {
@@ -215,54 +250,56 @@ async function addFrame(page: Page): Promise<Frame> {
   return frame
 }
 
-appTest.describe('the desktop', () => {
-  appTest('has a tray icon that says what runs and leads to views', async ({ app }) => {
-    await expect.poll(async () => (await app.desk()).tray?.toolTip).toBe('Wireless Dock+: no guests run here')
+test.describe('the desktop', () => {
+  test('has a tray icon that says what runs and leads to views', async ({ app }) => {
+    await expect
+      .poll(async () => (await app.desktop()).tray?.toolTip)
+      .toBe('Wireless Dock+: no guests run here')
     await app.poke({ do: 'close-window' })
-    expect((await app.desk()).windows).toMatchObject([{ visible: false }])
+    expect((await app.desktop()).windows).toMatchObject([{ visible: false }])
     await app.poke({ do: 'click-tray-menu', path: ['Settings'] })
     await expect(app.page).toHaveURL(/#\/settings$/)
-    expect((await app.desk()).windows).toMatchObject([{ visible: true, focused: true }])
+    expect((await app.desktop()).windows).toMatchObject([{ visible: true, focused: true }])
     await app.poke({ do: 'click-app-menu', path: ['Wireless Dock+', 'History'] })
     await expect(app.page).toHaveURL(/#\/history$/)
   })
 
-  appTest(
-    'tells of a pairing question while nobody looks, and a click leads to it',
-    async ({ app, home, makeHome }) => {
-      const laptop = await makeHome()
-      const other = await openFace({ kind: 'browser', env: dockEnv(laptop, 'Laptop') })
-      const here = await connectToHost({ WDOCK_HOME: home })
-      try {
-        await app.poke({ do: 'close-window' })
-        const { info } = await here.client.state.get()
-        const asker = await connectToHost({ WDOCK_HOME: laptop })
-        const dock = await asker.client.docks.connect({ address: `127.0.0.1:${info.port}` })
-        await asker.client.docks.startPairing({ dockId: dock.id })
-        await asker.close()
-        await expect
-          .poll(async () => (await app.desk()).notifications)
-          .toMatchObject([
-            { title: 'Wireless Dock+ goes on' },
-            { title: 'Laptop wants to pair', urgency: 'critical' },
-          ])
-        await app.poke({ do: 'click-notification', id: 2 })
-        await expect(app.page).toHaveURL(/#\/pair\//)
-        expect((await app.desk()).windows).toMatchObject([{ visible: true }])
-      } finally {
-        await here.close()
-        await other.close()
-      }
-    },
-  )
+  test('tells of a pairing question while nobody looks, and a click leads to it', async ({
+    app,
+    home,
+    makeHome,
+    openAgent,
+    ends,
+  }) => {
+    const laptop = await makeHome()
+    await openAgent(laptop, 'Laptop')
+    await app.poke({ do: 'close-window' })
+    const here = await connectToHost({ WDOCK_HOME: home })
+    ends.push(() => here.close())
+    const asker = await connectToHost({ WDOCK_HOME: laptop })
+    ends.push(() => asker.close())
+    const { info } = await here.client.state.get()
+    const dock = await asker.client.docks.connect({ address: `127.0.0.1:${info.port}` })
+    await asker.client.docks.startPairing({ dockId: dock.id })
+    await expect
+      .poll(async () => (await app.desktop()).notifications)
+      .toMatchObject([
+        { title: 'Wireless Dock+ goes on' },
+        { title: 'Laptop wants to pair', urgency: 'critical' },
+      ])
+    await app.poke({ do: 'click-notification', id: 2 })
+    await expect(app.page).toHaveURL(/#\/pair\//)
+    expect((await app.desktop()).windows).toMatchObject([{ visible: true }])
+  })
 
-  appTest('opens known views by link in the running instance, and nothing else', async ({ app, home }) => {
+  test('opens known views by link in the running instance, and nothing else', async ({ app, home }) => {
     const env = dockEnv(home, 'Window dock')
-    expect(await exitCode(env, 'wdock:history')).toBe(0)
-    await expect(app.page).toHaveURL(/#\/history$/)
-    expect(await exitCode(env, 'wdock:../../etc/passwd')).toBe(0)
-    expect(await exitCode(env, 'wdock:guest/x/start')).toBe(0)
-    await expect(app.page).toHaveURL(/#\/history$/)
+    const shown: string[] = []
+    app.page.on('framenavigated', (frame) => shown.push(new URL(frame.url()).hash))
+    for (const link of ['wdock:history', 'wdock:../../etc/passwd', 'wdock:guest/x/start', 'wdock:settings'])
+      expect(await exitCode(env, link)).toBe(0)
+    await expect(app.page).toHaveURL(/#\/settings$/)
+    expect(shown).toEqual(['#/history', '#/settings'])
   })
 })
 
@@ -273,72 +310,65 @@ function exitCode(env: NodeJS.ProcessEnv, link: string): Promise<number | null> 
 /** Closes the window of an app that is to end by it. */
 async function exitCodeByClosing(app: StandInApp): Promise<number | null> {
   const ended = once(app.process, 'exit')
-  // Nobody is left to answer.
-  void app.poke({ do: 'close-window' })
+  // It may be gone before it answers.
+  app.poke({ do: 'close-window' }).catch(() => {})
   await ended
   return await app.close()
 }
 
 test.describe('the life of the app', () => {
-  test('quits in order and leaves nothing running', async ({ makeHome }) => {
-    const home = await makeHome()
-    const app = await openStandIn({ env: dockEnv(home, 'Window dock') })
+  test('quits in order and leaves nothing running', async ({ app, home }) => {
     expect(await app.close()).toBe(0)
     expect(existsSync(join(home, 'run/host.json'))).toBe(false)
     expect(readdirSync(join(home, 'config/window'))).toEqual(['place.json'])
   })
 
-  test('goes on behind its closed window and says so once; set to quit, it ends', async ({ makeHome }) => {
-    const home = await makeHome()
-    const app = await openStandIn({ env: dockEnv(home, 'Window dock') })
+  test('goes on behind its closed window and says so once; set to quit, it ends', async ({ app, home }) => {
     await app.poke({ do: 'close-window' })
-    await expect.poll(async () => (await app.desk()).notifications).toHaveLength(1)
+    await expect.poll(async () => (await app.desktop()).notifications).toHaveLength(1)
     await app.poke({ do: 'click-notification', id: 1 })
     await expect(app.page).toHaveURL(/#\/settings$/)
     await app.poke({ do: 'close-window' })
-    expect((await app.desk()).notifications).toHaveLength(1)
     await app.poke({ do: 'click-tray' })
     await app.page.getByRole('radio', { name: 'Quit' }).click()
     await expect(app.page.getByText('Saved.')).toBeVisible()
+    expect((await app.desktop()).notifications).toHaveLength(1)
     expect(await exitCodeByClosing(app)).toBe(0)
     expect(existsSync(join(home, 'run/host.json'))).toBe(false)
   })
 
   test('shows the page of a host that runs already, and leaves it running when closed', async ({
-    makeHome,
+    home,
+    openAgent,
+    openApp,
   }) => {
-    const home = await makeHome()
-    const env = dockEnv(home, 'Agent dock')
-    const agent = await openFace({ kind: 'browser', env })
-    try {
-      const app = await openStandIn({ env })
-      await expect(app.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
-      expect(new URL(app.page.url()).hostname).toBe('127.0.0.1')
-      expect(await app.page.evaluate(() => Reflect.has(window, 'wdock'))).toBe(false)
-      expect(await exitCodeByClosing(app)).toBe(0)
-      const { client, close } = await connectToHost({ WDOCK_HOME: home })
-      expect((await client.state.get()).settings.dockName).toBe('Agent dock')
-      await close()
-    } finally {
-      await agent.close()
-    }
+    await openAgent(home, 'Agent dock')
+    const app = await openApp(home, 'Agent dock')
+    await expect(app.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
+    expect(new URL(app.page.url()).hostname).toBe('127.0.0.1')
+    expect(await app.page.evaluate(() => Reflect.has(window, 'wdock'))).toBe(false)
+    expect(await exitCodeByClosing(app)).toBe(0)
+    const { client, close } = await connectToHost({ WDOCK_HOME: home })
+    expect((await client.state.get()).settings.dockName).toBe('Agent dock')
+    await close()
   })
 
   test('says when the host of another is gone, and makes room when it is started again', async ({
-    makeHome,
+    home,
+    openAgent,
+    openApp,
   }) => {
-    const env = dockEnv(await makeHome(), 'Agent dock')
-    const agent = await openFace({ kind: 'browser', env })
-    const app = await openStandIn({ env })
+    const agent = await openAgent(home, 'Agent dock')
+    const app = await openApp(home, 'Agent dock')
     await expect(app.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
     await agent.close()
     await expect(app.page.getByText('Lost touch with the Wireless Dock+ service')).toBeVisible()
     await expect(app.page.getByText('start Wireless Dock+ again and use its new window')).toBeVisible()
     const ended = once(app.process, 'exit')
-    expect(await exitCode(env, 'wdock:history')).toBe(0)
+    expect(await exitCode(dockEnv(home, 'Agent dock'), 'wdock:history')).toBe(0)
     await ended
     expect(await app.close()).toBe(0)
-    const next = await openStandIn({ env })
+    const next = await openApp(home, 'Agent dock')
     await expect(next.page.getByRole('region', { name: 'Agent dock' })).toBeVisible()
     expect(await next.close()).toBe(0)
   })

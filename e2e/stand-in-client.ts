@@ -4,8 +4,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type Browser, chromium, type Page } from '@playwright/test'
-import type { DeskRecord, Poke, StandInMessage, TestMessage } from './stand-in/desk-log.ts'
+import type { DesktopRecord, Poke, StandInMessage, TestMessage } from './stand-in/desktop-log.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const startTimeoutMs = 30_000
@@ -15,9 +16,9 @@ export interface StandInApp {
   page: Page
   process: ChildProcess
   /** What the app did to the desktop so far. */
-  desk(): Promise<DeskRecord>
+  desktop(): Promise<DesktopRecord>
   /** Does something as the desktop would. @returns the desktop after it */
-  poke(poke: Poke): Promise<DeskRecord>
+  poke(poke: Poke): Promise<DesktopRecord>
   /** Quits the app in order and waits for its end. @returns the exit code; null when it had to be killed */
   close(): Promise<number | null>
 }
@@ -30,12 +31,15 @@ export interface StandInOptions {
   distDir?: string
 }
 
+/** Starts it and waits until its window is shown: nobody closes or clicks what they do not see. */
 export async function openStandIn(options: StandInOptions): Promise<StandInApp> {
   const child = startStandIn(options)
   try {
     const cdpUrl = await pageAddress(child)
     const browser = await chromium.connectOverCDP(cdpUrl)
-    return standInApp(child, browser, await firstPage(browser))
+    const app = standInApp(child, browser, await firstPage(browser))
+    await windowShown(app)
+    return app
   } catch (error) {
     await endProcess(child)
     throw error
@@ -74,27 +78,43 @@ async function firstPage(browser: Browser): Promise<Page> {
   return page
 }
 
+async function windowShown(app: StandInApp): Promise<void> {
+  for (const endMs = performance.now() + startTimeoutMs; ; await wait(20)) {
+    if ((await app.desktop()).windows.some(({ visible }) => visible)) return
+    if (performance.now() > endMs) throw new Error('the stand-in showed no window')
+  }
+}
+
 function standInApp(child: ChildProcess, browser: Browser, page: Page): StandInApp {
   let lastId = 0
   type Question = { ask: 'record' } | { ask: 'poke'; poke: Poke }
-  const ask = (question: Question): Promise<DeskRecord> => {
+  const ask = (question: Question): Promise<DesktopRecord> => {
     lastId += 1
     const message: TestMessage = { id: lastId, ...question }
     return new Promise((done, reject) => {
+      const settle = (): void => {
+        child.off('message', listen)
+        child.off('exit', ended)
+      }
+      const ended = (): void => {
+        settle()
+        reject(new Error('the app has ended'))
+      }
       const listen = (answer: StandInMessage): void => {
         if (answer.kind !== 'answer' || answer.id !== message.id) return
-        child.off('message', listen)
+        settle()
         if (answer.record === null) reject(new Error(answer.error ?? 'no answer'))
         else done(answer.record)
       }
       child.on('message', listen)
+      child.once('exit', ended)
       child.send(message)
     })
   }
   return {
     page,
     process: child,
-    desk: () => ask({ ask: 'record' }),
+    desktop: () => ask({ ask: 'record' }),
     poke: (poke) => ask({ ask: 'poke', poke }),
     close: async () => {
       const code = await endProcess(child)

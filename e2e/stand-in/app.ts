@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onPoke, record } from './desk-log.ts'
+import { onPoke, record } from './desktop-log.ts'
 import { loud, preventable } from './loud.ts'
 import { takeInstanceLock } from './single-instance.ts'
 

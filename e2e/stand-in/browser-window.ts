@@ -1,7 +1,7 @@
 /** `BrowserWindow`: what the app does with its window, over a page that is really there. */
 import { EventEmitter } from 'node:events'
 import { app, type ClosableWindow, openWindows } from './app.ts'
-import { onPoke, recordWindows } from './desk-log.ts'
+import { onPoke, recordWindows } from './desktop-log.ts'
 import { loud, preventable } from './loud.ts'
 import { WebContentsStandIn } from './web-contents.ts'
 

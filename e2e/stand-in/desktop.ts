@@ -1,7 +1,7 @@
 /** The desktop around the app: menus, tray, notifications, power, screens. Recorded; nothing is drawn. */
 import { EventEmitter } from 'node:events'
 import { existsSync } from 'node:fs'
-import { type MenuRecord, onPoke, record } from './desk-log.ts'
+import { type MenuRecord, onPoke, record } from './desktop-log.ts'
 import { loud } from './loud.ts'
 
 interface MenuTemplate {

@@ -5,12 +5,11 @@ const silent = new Set<PropertyKey>(['then', 'toJSON', 'constructor', 'domain', 
 
 export function loud<Value extends object>(name: string, value: Value): Value {
   return new Proxy(value, {
-    get: (target, key, receiver) => {
+    get: (target, key) => {
       if (key in target || typeof key === 'symbol' || silent.has(key) || key.startsWith('_')) {
         const member: unknown = Reflect.get(target, key, target)
         return typeof member === 'function' && !isClass(member) ? member.bind(target) : member
       }
-      void receiver
       throw new Error(`The stand-in for Electron has no ${name}.${key}`)
     },
   })

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import type { CDPSession, Page } from '@playwright/test'
 import { toApp } from './addresses.ts'
-import { record } from './desk-log.ts'
+import { record } from './desktop-log.ts'
 import { ipcHub, PortStandIn } from './ipc-main.ts'
 import {
   bindingName,

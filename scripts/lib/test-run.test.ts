@@ -1,17 +1,25 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import playwright from '../../playwright.config.ts'
+import { findElectron } from './electron-binary.ts'
 import { endMarked, leftovers, markedProcesses } from './leftovers.mjs'
-import { countOf, type Stage, stages } from './test-stages.mjs'
+import { StageRunner } from './stage-runner.mjs'
+import { countOf, rounds, type Stage, stages } from './test-stages.mjs'
 
 let folder: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'wdock-run-'))
 })
-afterEach(() => rm(folder, { recursive: true, force: true }))
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await rm(folder, { recursive: true, force: true })
+})
 
 const stage = (name: string): Stage => {
   const found = stages(folder).find((each) => each.name === name)
@@ -30,8 +38,8 @@ describe('the count of a test stage', () => {
     await writeFile(join(folder, 'unit.json'), JSON.stringify(report))
     expect(countOf(stage('unit'), false)).toEqual({ passed: 7, failed: 2, skipped: 1 })
     const stats = { expected: 4, unexpected: 0, flaky: 1, skipped: 0 }
-    await writeFile(join(folder, 'e2e.json'), JSON.stringify({ stats }))
-    expect(countOf(stage('e2e'), true)).toEqual({ passed: 5, failed: 0, skipped: 0 })
+    await writeFile(join(folder, 'e2e-browser.json'), JSON.stringify({ stats }))
+    expect(countOf(stage('e2e browser'), true)).toEqual({ passed: 5, failed: 0, skipped: 0 })
   })
 
   it('has a failure when the runner failed though no test did, or left no readable report', async () => {
@@ -41,6 +49,116 @@ describe('the count of a test stage', () => {
     expect(countOf(stage('unit'), false)).toEqual({ passed: 7, failed: 1, skipped: 0 })
     await writeFile(join(folder, 'unit.json'), '{"numPassed')
     expect(countOf(stage('unit'), true)).toEqual({ passed: 0, failed: 1, skipped: 0 })
+  })
+})
+
+describe('the stages', () => {
+  it('run every project of Playwright, each of them once', async () => {
+    const electron = join(folder, 'electron')
+    await writeFile(electron, '')
+    vi.stubEnv('ELECTRON_OVERRIDE_DIST_PATH', folder)
+    expect(stage('e2e electron').needs).toBe(electron)
+    expect(findElectron()).toBe(electron)
+    const names = stages(folder).map(({ name }) => name)
+    const projects = new Set([...(playwright.projects ?? []).map(({ name }) => name), 'electron'])
+    expect(names.filter((name) => name.startsWith('e2e')).sort()).toEqual(
+      [...projects].map((project) => `e2e ${project}`).sort(),
+    )
+  })
+
+  it('stand in rounds: what is beside the same runs together, unit and integration tests run alone', () => {
+    const together = rounds(stages(folder)).map((round) => round.map(({ name }) => name))
+    expect(together).toEqual([
+      ['lint and layer rules', 'types', 'dead code'],
+      ['unit'],
+      ['integration'],
+      ['e2e electron-face', 'e2e stand-in', 'e2e browser', 'e2e electron'],
+    ])
+    expect(rounds([])).toEqual([])
+  })
+})
+
+describe('stages that run', () => {
+  function runnerOf(lanes: number): { runner: StageRunner; told: string[] } {
+    const told: string[] = []
+    const runner = new StageRunner({
+      programs: dirname(process.execPath),
+      cwd: folder,
+      env: process.env,
+      folder,
+      lanes,
+      began: ({ name }) => told.push(`began ${name}`),
+      print: (text) => told.push(text),
+      ended: ({ name }, { ok }) => told.push(`ended ${name} ${ok ? 'well' : 'badly'}`),
+    })
+    return { runner, told }
+  }
+
+  const script = (name: string, code: string): Stage => ({
+    name,
+    command: [basename(process.execPath), '-e', `const fs = require('node:fs'); ${code}`],
+  })
+
+  /** Goes on when there is a file of that name. */
+  const until = (file: string, then: string): string =>
+    `const look = setInterval(() => { if (fs.existsSync('${file}')) { clearInterval(look); ${then} } }, 5)`
+
+  it('side by side tell each in one piece, and in order, what they said by turns', async () => {
+    const { runner, told } = runnerOf(2)
+    const one = `console.log('one'); fs.writeFileSync('one', ''); ${until('two', "console.error('done')")}`
+    const two = until('one', "console.log('two'); fs.writeFileSync('two', ''); process.exitCode = 1")
+    await runner.run([script('first', one), script('second', two)])
+    const first = ['began first', 'one\ndone\n', 'ended first well']
+    const second = ['began second', 'two\n', 'ended second badly']
+    expect([
+      [...first, ...second],
+      [...second, ...first],
+    ]).toContainEqual(told)
+    expect((await readdir(folder)).sort()).toEqual(['one', 'two'])
+  })
+
+  it('are never more at once than there are lanes', async () => {
+    const { runner, told } = runnerOf(2)
+    const counting = (file: string): string =>
+      `fs.writeFileSync('at-work-${file}', '')
+      setTimeout(() => {
+        const atWork = fs.readdirSync('.').filter((name) => name.startsWith('at-work')).length
+        fs.rmSync('at-work-${file}')
+        process.exitCode = atWork > 2 ? 1 : 0
+      }, 150)`
+    await runner.run(['a', 'b', 'c'].map((name) => script(name, counting(name))))
+    expect(told.filter((line) => line.startsWith('ended')).sort()).toEqual([
+      'ended a well',
+      'ended b well',
+      'ended c well',
+    ])
+  })
+
+  it('all end when they are interrupted, and none begins after that', async () => {
+    const { runner, told } = runnerOf(2)
+    const long = (file: string): string => `fs.writeFileSync('${file}', ''); setTimeout(() => {}, 30_000)`
+    const over = runner.run([script('a', long('a')), script('b', long('b')), script('c', long('c'))])
+    while (!existsSync(join(folder, 'a')) || !existsSync(join(folder, 'b'))) await wait(5)
+    runner.interrupt('SIGTERM')
+    await over
+    await runner.run([script('d', long('d'))])
+    expect(told.filter((line) => line.startsWith('ended')).sort()).toEqual(['ended a badly', 'ended b badly'])
+    expect((await readdir(folder)).sort()).toEqual(['a', 'b'])
+    expect(runner.interrupted).toBe(true)
+  })
+
+  it('name a program that is missing, and fail', async () => {
+    const { runner, told } = runnerOf(2)
+    const command = ['wdock-no-such-program']
+    await runner.run([
+      { name: 'one', command },
+      { name: 'other', command },
+    ])
+    expect(told[1]).toContain('ENOENT')
+    expect(told.filter((line) => line.startsWith('ended')).sort()).toEqual([
+      'ended one badly',
+      'ended other badly',
+    ])
   })
 })
 

@@ -1,13 +1,13 @@
 /**
- * The stages of `npm test`, in order, and how the outcome of each is counted. A stage without a reporter is one
- * check. A stage that fails without naming a failed test still counts as one failure.
+ * The stages of `npm test`, in order, which of them run side by side, and how the outcome of each is counted. A stage
+ * without a reporter is one check. A stage that fails without naming a failed test still counts as one failure.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
- * @typedef {{ name: string, command: string[], needs?: string, env?: Record<string, string>,
+ * @typedef {{ name: string, command: string[], beside?: string, needs?: string, env?: Record<string, string>,
  *   report?: string, count?: (report: any) => Counts }} Stage
  */
 
@@ -25,7 +25,14 @@ const fromPlaywright = ({ stats }) => ({
   skipped: stats.skipped,
 })
 
-/** @param {string} folder for the reports @returns {Stage[]} */
+/** The program that `findElectron` of electron-binary.ts looks for, for a Node that cannot read that. */
+const electronBinary = () =>
+  join(process.env.ELECTRON_OVERRIDE_DIST_PATH || 'node_modules/electron/dist', 'electron')
+
+/**
+ * Unit and integration tests have the machine to themselves: they use both cores, and some count free memory.
+ * @param {string} folder for the reports @returns {Stage[]}
+ */
 export function stages(folder) {
   const vitest = (project) => {
     const report = join(folder, `${project}.json`)
@@ -33,22 +40,40 @@ export function stages(folder) {
     const command = ['vitest', 'run', '--project', project, ...reporters]
     return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest }
   }
-  const flows = join(folder, 'e2e.json')
+  // Docks, guests and windows wait most of the time, for each other and for timers.
+  const playwright = (project, needs = 'playwright.config.ts') => {
+    const report = join(folder, `e2e-${project}.json`)
+    const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json']
+    const env = { PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_JSON_OUTPUT_FILE: report }
+    return { name: `e2e ${project}`, command, beside: 'e2e', needs, env, report, count: fromPlaywright }
+  }
   return [
-    { name: 'lint and layer rules', command: ['biome', 'check', '--error-on-warnings', '.'] },
-    { name: 'types', command: ['tsc', '--noEmit'] },
-    { name: 'dead code', command: ['knip'], needs: 'knip.json' },
+    {
+      name: 'lint and layer rules',
+      command: ['biome', 'check', '--error-on-warnings', '.'],
+      beside: 'sources',
+    },
+    { name: 'types', command: ['tsc', '--noEmit'], beside: 'sources' },
+    { name: 'dead code', command: ['knip'], beside: 'sources', needs: 'knip.json' },
     vitest('unit'),
     vitest('integration'),
-    {
-      name: 'e2e',
-      command: ['node', 'scripts/e2e.ts', '--reporter=list,json'],
-      needs: 'playwright.config.ts',
-      env: { PLAYWRIGHT_JSON_OUTPUT_NAME: flows, PLAYWRIGHT_JSON_OUTPUT_FILE: flows },
-      report: flows,
-      count: fromPlaywright,
-    },
+    // The longest first.
+    playwright('electron-face'),
+    playwright('stand-in'),
+    playwright('browser'),
+    playwright('electron', electronBinary()),
   ]
+}
+
+/** Neighbours that are `beside` the same run side by side, everything else alone. @param {Stage[]} list @returns {Stage[][]} */
+export function rounds(list) {
+  const found = []
+  for (const stage of list) {
+    const last = found.at(-1)
+    if (stage.beside !== undefined && stage.beside === last?.[0]?.beside) last.push(stage)
+    else found.push([stage])
+  }
+  return found
 }
 
 /** @param {Stage} stage @param {boolean} ok whether its command ended with 0 @returns {Counts} */

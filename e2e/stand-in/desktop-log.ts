@@ -4,7 +4,7 @@
  */
 
 /** Everything that tests can see. */
-export interface DeskRecord {
+export interface DesktopRecord {
   appMenu: MenuRecord[]
   tray: { toolTip: string; menu: MenuRecord[] } | null
   notifications: { id: number; title: string; body: string; urgency: string }[]
@@ -40,9 +40,9 @@ export type Poke =
 export type TestMessage = { id: number; ask: 'record' } | { id: number; ask: 'poke'; poke: Poke }
 export type StandInMessage =
   | { kind: 'page'; cdpUrl: string }
-  | { kind: 'answer'; id: number; record: DeskRecord | null; error: string | null }
+  | { kind: 'answer'; id: number; record: DesktopRecord | null; error: string | null }
 
-export const record: DeskRecord = {
+export const record: DesktopRecord = {
   appMenu: [],
   tray: null,
   notifications: [],
@@ -58,14 +58,14 @@ export const record: DeskRecord = {
 
 type Handler<Kind extends Poke['do']> = (poke: Extract<Poke, { do: Kind }>) => void
 const handlers = new Map<Poke['do'], (poke: Poke) => void>()
-let refreshWindows: () => DeskRecord['windows'] = () => []
+let refreshWindows: () => DesktopRecord['windows'] = () => []
 
 /** The part that owns a kind of poke says how it is done. */
 export function onPoke<Kind extends Poke['do']>(kind: Kind, handler: Handler<Kind>): void {
   handlers.set(kind, (poke) => handler(poke as Extract<Poke, { do: Kind }>))
 }
 
-export function recordWindows(list: () => DeskRecord['windows']): void {
+export function recordWindows(list: () => DesktopRecord['windows']): void {
   refreshWindows = list
 }
 
