@@ -10,6 +10,7 @@ import type { Operation } from '../../shared/models/operation.ts'
 import type { FaultPoint } from '../host/docking/faults.ts'
 import { DockProcess, makeDocksFolder, makePairedDocks } from './dock-process.ts'
 import { createNamespacePair, type NamespacePair, namespacesAllowed } from './namespaces.ts'
+import { ProcessorWaits } from './processor-waits.ts'
 import type { WitnessReader } from './witness.ts'
 
 export type RealBlow =
@@ -36,7 +37,10 @@ export interface RigOptions {
 /** What was seen of one struck move. */
 export interface Seen {
   operation: Operation | null
-  /** From the blow to the next tick, in milliseconds; null when none came on the source. */
+  /**
+   * From the blow to the next tick, in milliseconds, without what was waited for a processor; null when none came on
+   * the source.
+   */
   resumedAfterMs: number | null
 }
 
@@ -155,6 +159,7 @@ export class FaultRig {
   async strike(point: FaultPoint, blow: RealBlow): Promise<Seen> {
     const { laptop, pc } = this
     const witness = await laptop.witness(this.guestId)
+    const waits = new ProcessorWaits()
     try {
       await witness.waitForTicks(3)
       await this.hold(laptop, point)
@@ -169,11 +174,12 @@ export class FaultRig {
       }
       // From here on nothing but the move itself can go on: it is past being stopped.
       if (point === 'given-away') await this.release(laptop, point)
-      const resumedAfterMs = await resumed(witness, atMs).catch(() => null)
+      const resumedAfterMs = await resumed(witness, waits, atMs).catch(() => null)
       const operation = await laptop.operationEnd(operationId)
       await this.release(laptop, point)
       return { operation, resumedAfterMs }
     } finally {
+      waits.end()
       await this.release(laptop, point)
       witness.close()
     }
@@ -271,13 +277,18 @@ export class FaultRig {
 }
 
 /** How long after `sinceMs` the guest ticked again: two ticks, as one may have been on its way. */
-async function resumed(witness: WitnessReader, sinceMs: number): Promise<number | null> {
+async function resumed(
+  witness: WitnessReader,
+  waits: ProcessorWaits,
+  sinceMs: number,
+): Promise<number | null> {
   const after = (): number[] =>
     witness.ticks.filter((tick) => tick.atMs > sinceMs + 20).map((tick) => tick.atMs)
   for (const endMs = performance.now() + 15_000; after().length < 2; await wait(5)) {
     if (performance.now() > endMs) return null
   }
-  return Math.round((after()[1] ?? 0) - sinceMs)
+  const atMs = after()[1] ?? 0
+  return Math.round(atMs - sinceMs - waits.betweenMs(sinceMs, atMs))
 }
 
 async function journalsOf(dock: DockProcess): Promise<string[]> {
