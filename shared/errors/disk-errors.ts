@@ -62,6 +62,31 @@ export const diskErrors = {
     fix: 'The guest runs on where it was. Free some space on the other PC and try again.',
     permanent: false,
   },
+  'disk.nbd_failed': {
+    says: 'Reading the guest’s disk through QEMU failed.',
+    fix: 'Try again. If it happens again, check the drive that holds the disk; the details say what QEMU answered.',
+    permanent: false,
+  },
+  'disk.freeze_failed': {
+    says: 'The disk of this guest could not be frozen for a checkpoint.',
+    fix: 'The guest runs on. Check the free space on this PC and try again.',
+    permanent: false,
+  },
+  'disk.frozen_already': {
+    says: 'A checkpoint of this guest is still being read.',
+    fix: 'Wait until that has ended, or cancel it.',
+    permanent: false,
+  },
+  'disk.frozen_unreadable': {
+    says: 'The frozen disk of this guest cannot be read.',
+    fix: 'The guest runs on. Make the checkpoint again.',
+    permanent: false,
+  },
+  'disk.thaw_failed': {
+    says: 'What this guest wrote during a checkpoint could not be put back into its disk yet.',
+    fix: 'Nothing is lost: it stays in a file beside the disk, and this is tried again at the next checkpoint and start. Free some space if the PC is full.',
+    permanent: false,
+  },
   'disk.image_tool_failed': {
     says: 'Working on the disk image {path} failed.',
     fix: 'Read what qemu-img said below.',

@@ -7,6 +7,8 @@ import { guestErrors } from './guest-errors.ts'
 import { hostErrors } from './host-errors.ts'
 import { migrationErrors } from './migration-errors.ts'
 import { qemuErrors } from './qemu-errors.ts'
+import { storeErrors } from './store-errors.ts'
+import { vaultErrors } from './vault-errors.ts'
 import { type ErrorShape, type ErrorSpec, type ErrorValues, fillTemplate, WdockError } from './wdock-error.ts'
 
 export { type ErrorShape, errorShape, WdockError } from './wdock-error.ts'
@@ -18,6 +20,8 @@ export const errorTable = {
   ...diskErrors,
   ...dockErrors,
   ...migrationErrors,
+  ...storeErrors,
+  ...vaultErrors,
   ...commandErrors,
 } as const satisfies Record<string, ErrorSpec>
 

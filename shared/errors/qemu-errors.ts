@@ -42,9 +42,34 @@ export const qemuErrors = {
     fix: 'Update Wireless Dock+ or QEMU; report it with the details shown here.',
     permanent: true,
   },
+  'qemu.bad_stream': {
+    says: 'The saved memory of this guest is damaged or cut short.',
+    fix: 'Nothing was changed. Make the checkpoint again, or restore another one.',
+    permanent: true,
+  },
+  'qemu.load_failed': {
+    says: 'QEMU broke off loading the saved guest.',
+    fix: 'The checkpoint is as it was. Read the details; QEMU of the version that made it may load it.',
+    permanent: false,
+  },
+  'qemu.cannot_capture': {
+    says: 'The state of this guest cannot be taken while it is {status}.',
+    fix: 'Let it run, or pause it, and try again.',
+    permanent: false,
+  },
+  'qemu.memory_too_busy': {
+    says: 'The guest changes its memory faster than it can be copied.',
+    fix: 'The guest runs on. Try again when it is less busy, or pause it first.',
+    permanent: false,
+  },
   'qemu.machine_type_gone': {
     says: 'QEMU on this PC does not know the machine type {machine} of this guest.',
     fix: 'Update QEMU, or start the guest on a PC whose QEMU knows it.',
+    permanent: true,
+  },
+  'stream.unsupported': {
+    says: 'QEMU saved the memory of this guest in a way that Wireless Dock+ cannot read: {what}.',
+    fix: 'Switch that off for this guest, then try again. Nothing was changed.',
     permanent: true,
   },
 } as const satisfies Record<string, ErrorSpec>
