@@ -146,6 +146,32 @@ async function create(path: string, args: string[]): Promise<void> {
   }
 }
 
+/**
+ * Copies what `overlay` has into the image below it, which then has all of it on the disk; the overlay stays as it is,
+ * so that a commit which was broken off is simply made again. Nobody may have either open. The whole chain is
+ * given, bottom first, so that no backing name in a file is followed.
+ * @throws disk.locked, disk.truncated, host.disk_full, host.no_permission, disk.image_tool_failed, host.cancelled
+ */
+export async function commitOverlay(
+  overlay: string,
+  below: readonly string[],
+  options: { signal?: AbortSignal } = {},
+): Promise<void> {
+  const chain = chainName([...below, overlay])
+  await runImageTool(['commit', '-q', '-d', chain], overlay, longMs, options.signal)
+  const target = below.at(-1)
+  if (target !== undefined) await syncFile(target)
+}
+
+/** qcow2 files on top of each other, bottom first, as a name for QEMU's tools: what a file says it is backed by counts not. */
+export function chainName(paths: readonly string[]): string {
+  let chain: Record<string, unknown> | null = null
+  for (const path of paths) {
+    chain = { driver: 'qcow2', file: { driver: 'file', filename: resolve(path) }, backing: chain }
+  }
+  return `json:${JSON.stringify(chain)}`
+}
+
 export interface ImportOptions {
   /** Of the whole, 0 to 1. */
   onProgress?: (fraction: number) => void
@@ -295,8 +321,8 @@ async function runImageTool(
   }
 }
 
-/** qemu-img's words as a coded error. */
-function toolFailure(path: string, result: ToolResult): WdockError {
+/** The words of qemu-img, or of its sisters, as a coded error. */
+export function toolFailure(path: string, result: Pick<ToolResult, 'stderr' | 'code'>): WdockError {
   const detail = result.stderr.trim().slice(-2000) || `exit code ${result.code}`
   if (/Failed to get .*lock|Is another process using/.test(detail))
     return fail('disk.locked', { path }, { detail })

@@ -57,7 +57,8 @@ export const silentLog: Log = logOver(
   {},
 )
 
-function logOver(
+/** A log whose lines go to `write`, wherever that takes them. */
+export function logOver(
   write: (level: LogLevel, message: string, fields: LogFields) => void,
   flush: () => Promise<void>,
   own: LogFields,

@@ -150,6 +150,56 @@ export const blockdevMirror = (qmp: QmpSession, args: BlockdevMirrorArgs): Promi
 export const blockJobCancel = (qmp: QmpSession, jobId: string, force: boolean): Promise<void> =>
   tell(qmp, 'block-job-cancel', { device: jobId, force })
 
+/**
+ * Starts to copy `topNode` down into `baseNode` while the guest writes on. The job waits before it makes `baseNode`
+ * the disk (`jobFinalize`), and after that until it is dismissed, so that a later host finds how it ended.
+ */
+export const blockCommit = (
+  qmp: QmpSession,
+  args: { jobId: string; topNode: string; baseNode: string },
+): Promise<void> =>
+  tell(qmp, 'block-commit', {
+    'job-id': args.jobId,
+    device: args.topNode,
+    'top-node': args.topNode,
+    'base-node': args.baseNode,
+    'auto-finalize': false,
+    'auto-dismiss': false,
+  })
+
+/** QEMU's JobStatus; `unknown` for one that no QEMU up to 10 has. */
+const jobStatus = z
+  .enum([
+    'undefined',
+    'created',
+    'running',
+    'paused',
+    'ready',
+    'standby',
+    'waiting',
+    'pending',
+    'aborting',
+    'concluded',
+    'null',
+  ])
+  .or(z.string().transform(() => 'unknown' as const))
+const job = z.object({ id: z.string(), status: jobStatus, error: z.string().optional() })
+export type Job = z.infer<typeof job>
+/** Jobs of every kind, those that have ended and wait to be dismissed included. */
+export const queryJobs = (qmp: QmpSession): Promise<Job[]> => ask(qmp, z.array(job), 'query-jobs')
+export const jobComplete = (qmp: QmpSession, id: string): Promise<void> => tell(qmp, 'job-complete', { id })
+export const jobFinalize = (qmp: QmpSession, id: string): Promise<void> => tell(qmp, 'job-finalize', { id })
+export const jobDismiss = (qmp: QmpSession, id: string): Promise<void> => tell(qmp, 'job-dismiss', { id })
+
+/** One of several changes that QEMU makes all at once or not at all. */
+export interface TransactionAction {
+  /** From now on writes to `node` go to `overlay`, an empty image without backing that was added before. */
+  type: 'blockdev-snapshot'
+  data: { node: string; overlay: string }
+}
+export const transaction = (qmp: QmpSession, actions: readonly TransactionAction[]): Promise<void> =>
+  tell(qmp, 'transaction', { actions }, { timeoutMs: 30_000 })
+
 const blockJob = z.object({
   type: z.string(),
   device: z.string(),
@@ -165,12 +215,19 @@ export const queryBlockJobs = (qmp: QmpSession): Promise<BlockJob[]> =>
 
 const blockDevice = z.object({
   'io-status': z.enum(['ok', 'failed', 'nospace']).optional(),
+  /** What the device reads and writes; missing for an empty drive. */
+  inserted: z.object({ 'node-name': z.string().optional() }).optional(),
 })
 /** The disks as the guest has them; `io-status` tells of the error that stopped the guest, until it goes on. */
 export const queryBlock = (qmp: QmpSession): Promise<z.infer<typeof blockDevice>[]> =>
   ask(qmp, z.array(blockDevice), 'query-block')
 
-const blockNode = z.object({ 'node-name': z.string().optional(), file: z.string(), ro: z.boolean() })
+const blockNode = z.object({
+  'node-name': z.string().optional(),
+  file: z.string(),
+  ro: z.boolean(),
+  image: z.object({ 'virtual-size': z.number() }).optional(),
+})
 export const queryNamedBlockNodes = (qmp: QmpSession): Promise<z.infer<typeof blockNode>[]> =>
   ask(qmp, z.array(blockNode), 'query-named-block-nodes', { flat: true })
 
@@ -179,7 +236,14 @@ export const nbdServerStart = (qmp: QmpSession, socketPath: string): Promise<voi
 export const nbdServerStop = (qmp: QmpSession): Promise<void> => tell(qmp, 'nbd-server-stop')
 export const blockExportAdd = (
   qmp: QmpSession,
-  args: { id: string; nodeName: string; name: string; writable: boolean },
+  args: {
+    id: string
+    nodeName: string
+    name: string
+    writable: boolean
+    /** Offers the NBD context `qemu:allocation-depth`: which layer of the chain has a piece of the disk. */
+    allocationDepth?: boolean
+  },
 ): Promise<void> =>
   tell(qmp, 'block-export-add', {
     type: 'nbd',
@@ -187,6 +251,7 @@ export const blockExportAdd = (
     'node-name': args.nodeName,
     name: args.name,
     writable: args.writable,
+    ...(args.allocationDepth === undefined ? {} : { 'allocation-depth': args.allocationDepth }),
   })
 export const blockExportDel = (qmp: QmpSession, id: string, mode: 'safe' | 'hard'): Promise<void> =>
   tell(qmp, 'block-export-del', { id, mode })
@@ -210,6 +275,11 @@ export const migrateSetParameters = (
   qmp: QmpSession,
   parameters: Readonly<Record<string, unknown>>,
 ): Promise<void> => tell(qmp, 'migrate-set-parameters', parameters)
+
+const migrateParameters = z.object({ 'max-bandwidth': z.number(), 'downtime-limit': z.number() })
+/** In bytes per second (0 is no limit) and milliseconds. */
+export const queryMigrateParameters = (qmp: QmpSession): Promise<z.infer<typeof migrateParameters>> =>
+  ask(qmp, migrateParameters, 'query-migrate-parameters')
 
 const ramInfo = z.object({
   transferred: z.number(),

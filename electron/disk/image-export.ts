@@ -1,0 +1,142 @@
+/**
+ * Serves a disk that nobody uses, read-only, over NBD on a unix socket: qemu-nbd with the contexts `base:allocation` and
+ * `qemu:allocation-depth`. Promises that the image cannot be written to meanwhile, and that the server ends with us
+ * however we end: it ends when its last connection closes, and one of ours is held open for that. Relies on qemu-nbd
+ * of QEMU 7.2 or newer, which is in the package of qemu-img.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rm, stat } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fail, type WdockError } from '../../shared/errors/index.ts'
+import { systemErrorCode } from '../platform/atomic-file.ts'
+import { chainName, toolFailure } from './image.ts'
+import { NbdClient } from './nbd-client.ts'
+
+export interface ImageExportOptions {
+  /** Bottom first; the last one is the image. No backing name in a file is followed. */
+  chain: readonly string[]
+  /** Up to 107 bytes; what is there is removed. */
+  socketPath: string
+  exportName: string
+  signal?: AbortSignal
+}
+
+export interface ImageExport {
+  /** Of the disk. */
+  sizeBytes: number
+  /** Cuts off whoever reads. */
+  end(): Promise<void>
+}
+
+const startMs = 15_000
+const lookAgainMs = 20
+
+/**
+ * @throws qemu.missing, disk.locked, disk.truncated, disk.image_tool_failed, disk.nbd_failed, host.no_permission,
+ * host.cancelled
+ */
+export async function exportImage(options: ImageExportOptions): Promise<ImageExport> {
+  const { chain, socketPath, exportName, signal } = options
+  signal?.throwIfAborted()
+  await rm(socketPath, { force: true })
+  const server = new Server(chain, socketPath, exportName)
+  try {
+    const holding = await server.connect(signal)
+    const end = async (): Promise<void> => {
+      await holding.close()
+      await server.end()
+    }
+    return { sizeBytes: holding.sizeBytes, end }
+  } catch (error) {
+    await server.end()
+    throw error
+  }
+}
+
+class Server {
+  readonly #child: ChildProcess
+  readonly #path: string
+  readonly #socketPath: string
+  readonly #exportName: string
+  readonly #exited: Promise<unknown>
+  #said = ''
+  #failure: unknown = null
+
+  constructor(chain: readonly string[], socketPath: string, exportName: string) {
+    this.#path = chain.at(-1) ?? ''
+    this.#socketPath = socketPath
+    this.#exportName = exportName
+    const args = [
+      ...['--read-only', '--shared=0', '--allocation-depth'],
+      ...[`--socket=${socketPath}`, `--export-name=${exportName}`],
+      chainName(chain),
+    ]
+    const child = spawn('qemu-nbd', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    this.#child = child
+    // An error of the start comes instead of an exit.
+    this.#exited = once(child, 'exit').catch((error: unknown) => {
+      this.#failure = error
+    })
+    child.stderr.on('data', (chunk: Buffer) => {
+      this.#said = `${this.#said}${chunk.toString('utf8')}`.slice(-2000)
+    })
+  }
+
+  get #hasEnded(): boolean {
+    return this.#failure !== null || this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** Waits until it listens. */
+  async connect(signal: AbortSignal | undefined): Promise<NbdClient> {
+    const { promise, stop } = untilEnd(startMs, signal)
+    try {
+      for (;;) {
+        if (this.#hasEnded) throw this.#whyEnded()
+        if ((await stat(this.#socketPath).catch(() => null)) !== null) {
+          const options = { socketPath: this.#socketPath, exportName: this.#exportName }
+          const client = await NbdClient.connect(signal ? { ...options, signal } : options).catch(
+            (error: unknown) => {
+              // The name is there a moment before it is listened to.
+              if (signal?.aborted) throw error
+              return null
+            },
+          )
+          if (client !== null) return client
+        }
+        await Promise.race([wait(lookAgainMs), this.#exited, promise])
+      }
+    } finally {
+      stop()
+    }
+  }
+
+  async end(): Promise<void> {
+    if (!this.#hasEnded) {
+      // It only reads: there is nothing that it would have to put down first.
+      this.#child.kill('SIGKILL')
+      await this.#exited
+    }
+    await rm(this.#socketPath, { force: true })
+  }
+
+  #whyEnded(): WdockError {
+    if (systemErrorCode(this.#failure) === 'ENOENT') return fail('qemu.missing', {}, { cause: this.#failure })
+    return toolFailure(this.#path, { stderr: this.#said, code: this.#child.exitCode })
+  }
+}
+
+/** Rejects when the time is over, or the caller has no more interest. */
+function untilEnd(timeoutMs: number, signal: AbortSignal | undefined) {
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => {})
+  const detail = `qemu-nbd did not listen within ${timeoutMs / 1000} s`
+  const timer = setTimeout(() => reject(fail('disk.nbd_failed', {}, { detail })), timeoutMs)
+  const onAbort = (): void => reject(fail('host.cancelled'))
+  signal?.addEventListener('abort', onAbort, { once: true })
+  const stop = (): void => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+  return { promise, stop }
+}
