@@ -1,0 +1,274 @@
+/**
+ * One guest on its way into the vault: its memory as QEMU sends it, its disks as QEMU exports them, what it boots from.
+ * Promises that a capture which fails or is given up leaves nothing, here or in the store; that a page which the
+ * vault has is not sent again; and that what `complete` has returned for survives this program. Relies on the host
+ * to freeze the guest, and to tell the instant.
+ *
+ * Memory besides the tables of pages: that of the packer, and 10 MB while a disk is read.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import { fail } from '../../shared/errors/index.ts'
+import type { CheckpointId } from '../../shared/models/checkpoint.ts'
+import { NbdClient } from '../disk/nbd-client.ts'
+import { metaContext } from '../disk/nbd-protocol.ts'
+import { pageBytes } from '../pages/page-id.ts'
+import { fsFailure } from '../platform/atomic-file.ts'
+import { CaptureFeed } from './capture-feed.ts'
+import { MemoryCapture } from './capture-memory.ts'
+import { limits } from './codec/limits.ts'
+import type { Manifest, ManifestRegion } from './codec/manifest.ts'
+import type { Summary } from './codec/summary.ts'
+import { buildTables } from './manifest-builder.ts'
+import { wholeBytesOf } from './manifest-sizes.ts'
+import type { OpenVault } from './open-vault.ts'
+import { RegionTable } from './region-table.ts'
+import type { CaptureInstant, CaptureStart, FrozenDisk } from './service/vault-service.ts'
+import { Upload, type UploadOptions } from './upload.ts'
+
+export interface CaptureOptions {
+  vault: OpenVault
+  upload: Omit<UploadOptions, 'vault'>
+  /** For what is gathered before it can be packed. */
+  scratchFolder: string
+  start: CaptureStart
+  onFirstPart: () => void
+  onRead: (memoryBytes: number, diskBytes: number) => void
+}
+
+interface TakenRegion {
+  region: ManifestRegion
+  table: RegionTable
+}
+
+/** How often reading is told, bytes. */
+const tellEveryBytes = 4 * 1024 * 1024
+const filePieceBytes = 1024 * 1024
+
+export class Capture {
+  readonly #options: CaptureOptions
+  readonly #upload: Upload
+  readonly #known: Awaited<ReturnType<typeof Upload.begin>>['known']
+  readonly #feed: CaptureFeed
+  readonly #over = new AbortController()
+  #memory: MemoryCapture | null = null
+  readonly #disks: TakenRegion[] = []
+  #memoryBytes = 0
+  #diskBytes = 0
+  #toldBytes = 0
+  #isComplete = false
+
+  private constructor(options: CaptureOptions, begun: Awaited<ReturnType<typeof Upload.begin>>) {
+    this.#options = options
+    this.#upload = begun.upload
+    this.#known = begun.known
+    this.#feed = new CaptureFeed(options.vault, begun.known, begun.upload.sink)
+  }
+
+  /** @returns once QEMU may connect @throws what `Upload.begin` throws, host.no_permission */
+  static async begin(options: CaptureOptions): Promise<Capture> {
+    const { vault, start } = options
+    const { byDockId, byDockName, guest } = start
+    const intent = { byDockId, byDockName, guestId: guest.id }
+    const capture = new Capture(options, await Upload.begin({ ...options.upload, vault, intent }))
+    try {
+      await capture.#listen()
+    } catch (error) {
+      await capture.abandon()
+      throw error
+    }
+    return capture
+  }
+
+  /** What goes on when everything was captured. */
+  get upload(): Upload {
+    return this.#upload
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete
+  }
+
+  /** Resolves when the whole stream has been read and every page has its place. @throws qemu.bad_stream, … */
+  async memoryCaptured(): Promise<void> {
+    await this.#memory?.done
+  }
+
+  /** Reads a disk that stands still. @throws disk.nbd_failed, host.cancelled, vault.disk_too_large */
+  async disk(disk: FrozenDisk): Promise<void> {
+    const { nodeName, virtualSizeBytes, nbdSocketPath: socketPath, exportName } = disk
+    const { signal } = this.#over
+    const pages = Math.ceil(virtualSizeBytes / pageBytes)
+    if (pages > limits.regionPages) throw fail('vault.disk_too_large', { disk: nodeName })
+    const contexts = [metaContext.allocation, metaContext.depth]
+    const client = await NbdClient.connect({ socketPath, exportName, contexts, signal })
+    try {
+      if (client.sizeBytes < virtualSizeBytes) {
+        throw fail('disk.nbd_failed', {}, { detail: `${client.sizeBytes} bytes of ${virtualSizeBytes}` })
+      }
+      const table = new RegionTable(pages, 'in-order')
+      const reading = client.readAllocated({ lengthBytes: virtualSizeBytes, reuse: true, signal })
+      for await (const piece of reading) {
+        const first = piece.offset / pageBytes
+        const lengthBytes = piece.kind === 'data' ? piece.bytes.length : piece.lengthBytes
+        const count = Math.ceil(lengthBytes / pageBytes)
+        if (piece.kind === 'data') await this.#feed.addRun(table, first, piece.bytes)
+        else if (piece.kind === 'hole') table.holes(first, count)
+        else table.zeros(first, count)
+        if (piece.kind === 'data') this.#read(0, lengthBytes)
+      }
+      const region = { kind: 'disk', nodeName, virtualSizeBytes, pages, idsSha256: null } as const
+      this.#disks.push({ region, table })
+    } finally {
+      client.close()
+    }
+  }
+
+  /**
+   * Everything was read. From here on the checkpoint survives this program.
+   * @returns its summary, with what it weighs
+   * @throws what reading boot files and the spool throw; host.cancelled
+   */
+  async complete(instant: CaptureInstant): Promise<Summary> {
+    const taken = await this.#regions()
+    this.#over.signal.throwIfAborted()
+    const totals = await this.#feed.finish()
+    const tables = buildTables(
+      this.#known.frames,
+      taken.map(({ table }) => table.pages),
+    )
+    const regions = taken.map(({ region, table }) => ({ ...region, idsSha256: table.idsSha256() }))
+    const manifest = this.#manifest(instant, regions, tables)
+    const summary = this.#summary(instant, wholeBytesOf(manifest), totals.sealedBytes)
+    this.#over.signal.throwIfAborted()
+    await this.#upload.complete(manifest, summary)
+    this.#isComplete = true
+    return summary
+  }
+
+  /** Gives the capture or its upload up; nothing stays. */
+  async abandon(): Promise<'cancelled' | 'published'> {
+    this.#over.abort(fail('host.cancelled'))
+    await this.#memory?.done.catch(() => {})
+    if (!this.#isComplete) await this.#feed.discard()
+    return await this.#upload.cancel()
+  }
+
+  /** For the end of this program: what is complete goes on at its next start, the rest is lost. */
+  async close(): Promise<void> {
+    this.#over.abort(fail('host.cancelled'))
+    await this.#memory?.done.catch(() => {})
+    if (!this.#isComplete) await this.#feed.discard()
+    await this.#upload.close()
+  }
+
+  async #listen(): Promise<void> {
+    const { start, onFirstPart, scratchFolder } = this.#options
+    const socketPath = start.memorySocketPath
+    if (socketPath === null) return
+    let before = 0
+    this.#memory = await MemoryCapture.listen({
+      ...{ socketPath, onFirstPart, feed: this.#feed, signal: this.#over.signal },
+      scratchFolder: start.repeats ? scratchFolder : null,
+      onBytes: (bytes) => {
+        this.#read(bytes - before, 0)
+        before = bytes
+      },
+    })
+  }
+
+  #read(memoryBytes: number, diskBytes: number): void {
+    this.#memoryBytes += memoryBytes
+    this.#diskBytes += diskBytes
+    const bytes = this.#memoryBytes + this.#diskBytes
+    if (bytes - this.#toldBytes < tellEveryBytes) return
+    this.#toldBytes = bytes
+    this.#options.onRead(this.#memoryBytes, this.#diskBytes)
+  }
+
+  /** Memory, devices, disks, boot files. */
+  async #regions(): Promise<TakenRegion[]> {
+    const regions: TakenRegion[] = []
+    if (this.#memory !== null) {
+      const { head, tail, tables } = await this.#memory.done
+      for (const [block, table] of tables.entries()) {
+        const { name, pages } = head.blocks[block] ?? { name: '', pages: 0 }
+        regions.push({ region: { kind: 'ram', name, pages, idsSha256: null }, table })
+      }
+      const bytes = Buffer.concat([head.bytes, tail.bytes])
+      const pages = Math.ceil(bytes.length / pageBytes)
+      const table = new RegionTable(pages, 'in-order')
+      await this.#feed.addRun(table, 0, bytes)
+      const lengths = { headBytes: head.bytes.length, tailBytes: tail.bytes.length }
+      regions.push({ region: { kind: 'state', ...lengths, pages, idsSha256: null }, table })
+    }
+    regions.push(...this.#disks)
+    for (const file of this.#options.start.bootFiles) regions.push(await this.#bootFile(file))
+    return regions
+  }
+
+  async #bootFile({ sha256, path }: { sha256: string; path: string }): Promise<TakenRegion> {
+    const { signal } = this.#over
+    try {
+      const file = await open(path, 'r')
+      try {
+        const lengthBytes = (await file.stat()).size
+        const pages = Math.ceil(lengthBytes / pageBytes)
+        const table = new RegionTable(pages, 'in-order')
+        const piece = Buffer.allocUnsafeSlow(filePieceBytes)
+        for (let at = 0; at < lengthBytes; at += filePieceBytes) {
+          signal.throwIfAborted()
+          const part = piece.subarray(0, Math.min(filePieceBytes, lengthBytes - at))
+          await readWhole(file, part, at)
+          await this.#feed.addRun(table, at / pageBytes, part)
+        }
+        const region = { kind: 'boot-file', sha256, lengthBytes, pages, idsSha256: null } as const
+        return { region, table }
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw fsFailure(error, path)
+    }
+  }
+
+  #manifest(
+    { atMs, freezeMs, frozenBy }: CaptureInstant,
+    regions: ManifestRegion[],
+    tables: Pick<Manifest, 'frames' | 'regions'>,
+  ): Manifest {
+    const { guest, byDockId, byDockName, reason, qemuVersion, accelerator } = this.#options.start
+    const who = { guest, byDockId, byDockName, reason, qemuVersion, accelerator }
+    const when = { atMs, freezeMs, frozenBy }
+    const checkpointId: CheckpointId = this.#upload.id
+    return { head: { version: 1, checkpointId, ...who, ...when, frameKeys: 'derived', regions }, ...tables }
+  }
+
+  #summary({ atMs, freezeMs }: CaptureInstant, wholeBytes: number, addedBytes: number): Summary {
+    const { guest, byDockId, byDockName, reason, qemuVersion, label, picturePng } = this.#options.start
+    const diskBytes = guest.disks.reduce((sum, disk) => sum + disk.virtualSizeBytes, 0)
+    return {
+      picture: picturePng === null ? null : Buffer.from(picturePng),
+      head: {
+        version: 1,
+        id: this.#upload.id,
+        ...{ guestId: guest.id, guestName: guest.name, label, atMs, byDockId, byDockName, reason },
+        ...{
+          hasMemory: this.#memory !== null,
+          cores: guest.cores,
+          memoryBytes: guest.memoryBytes,
+          diskBytes,
+        },
+        ...{ machine: guest.machine, qemuVersion, wholeBytes, addedBytes, freezeMs },
+      },
+    }
+  }
+}
+
+async function readWhole(file: FileHandle, into: Buffer, at: number): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await file.read(into, done, into.length - done, at + done)
+    if (bytesRead === 0) throw fail('host.unexpected', {}, { detail: 'a boot file became shorter' })
+    done += bytesRead
+  }
+}

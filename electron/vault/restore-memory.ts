@@ -1,0 +1,353 @@
+/**
+ * The memory of a checkpoint, played to a QEMU that waits: as a whole, read ahead in parallel, or page by page as the
+ * guest touches it. Promises that a guest which is given as a whole gets its devices only when every region was found
+ * as its hash says, and that what an instant restore recorded is kept for the next one. Relies on QEMU listening, with
+ * `postcopy-ram` set where pages are to follow.
+ */
+import { connect, type Socket } from 'node:net'
+import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
+import { PageHasher, pageBytes, pageIdBytes } from '../pages/page-id.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Log } from '../platform/log.ts'
+import { type PageRun as StreamRun, writeStream } from '../qemu/stream/builder.ts'
+import type { PageContent, StreamHead, StreamTail } from '../qemu/stream/grammar.ts'
+import { parseHead } from '../qemu/stream/head.ts'
+import { type PageProvider, PostcopySource } from '../qemu/stream/postcopy-source.ts'
+import { parseTail } from '../qemu/stream/tail.ts'
+import type { Manifest } from './codec/manifest.ts'
+import { RegionHasher } from './codec/region-hash.ts'
+import type { PageRun as WarmRun, WarmSet } from './codec/warm.ts'
+import type { RegionReader } from './region-reader.ts'
+import type { RestoreMemory } from './service/vault-service.ts'
+
+export interface RestoreMemoryOptions {
+  manifest: Manifest
+  /** One for each region of the manifest. */
+  readers: readonly RegionReader[]
+  warm: WarmSet | null
+  saveWarm: ((warm: WarmSet) => Promise<void>) | null
+  pageIdKey: Buffer | null
+  clock: Clock
+  log: Log
+  signal: AbortSignal
+  onProgress: (doneBytes: number, totalBytes: number) => void
+}
+
+/** Memory on its way. */
+export interface MemorySending {
+  /** Resolves when the guest has everything; rejects when its memory can never be whole. */
+  done: Promise<void>
+}
+
+interface Block {
+  /** Its number in the manifest. */
+  region: number
+  reader: RegionReader
+  idsSha256: string | null
+}
+
+const piecePages = 256
+const piecesAhead = 12
+const tellEveryMs = 250
+
+export class RestoreMemorySender {
+  readonly #options: RestoreMemoryOptions
+
+  constructor(options: RestoreMemoryOptions) {
+    this.#options = options
+  }
+
+  /** @returns once the stream has begun @throws qemu.load_failed, vault.damaged, … */
+  async start(memory: RestoreMemory): Promise<MemorySending> {
+    const { head, tail } = await this.#state()
+    const blocks = this.#blocks(head)
+    const socket = await connectTo(memory.socketPath, this.#options.signal)
+    const done =
+      memory.how === 'whole'
+        ? this.#sendWhole(socket, head, tail, blocks)
+        : this.#sendOnDemand(socket, head, tail, blocks, memory.recordMs)
+    const coded = done.catch((error: unknown) => {
+      throw toWdockError(error)
+    })
+    coded.catch(() => {})
+    return { done: coded }
+  }
+
+  async #state(): Promise<{ head: StreamHead; tail: StreamTail }> {
+    const { manifest, readers } = this.#options
+    const index = manifest.head.regions.findIndex(({ kind }) => kind === 'state')
+    const region = manifest.head.regions[index]
+    const reader = readers[index]
+    if (region?.kind !== 'state' || reader === undefined) {
+      throw fail('host.bad_input', { why: 'this checkpoint has no memory' })
+    }
+    const bytes = await reader.read(0, reader.pages, true)
+    const { headBytes, tailBytes } = region
+    return {
+      head: parseHead(Buffer.from(bytes.subarray(0, headBytes))),
+      tail: parseTail(Buffer.from(bytes.subarray(headBytes, headBytes + tailBytes))),
+    }
+  }
+
+  /** The blocks of QEMU's stream, in its order. @throws vault.bad_manifest */
+  #blocks(head: StreamHead): Block[] {
+    const { manifest, readers } = this.#options
+    const { regions, checkpointId } = manifest.head
+    return head.blocks.map(({ name, pages }) => {
+      const region = regions.findIndex((each) => each.kind === 'ram' && each.name === name)
+      const reader = readers[region]
+      if (reader?.pages !== pages) {
+        throw fail('vault.bad_manifest', { checkpoint: checkpointId }, { detail: `memory block ${name}` })
+      }
+      return { region, reader, idsSha256: regions[region]?.idsSha256 ?? null }
+    })
+  }
+
+  // ---- as a whole
+
+  async #sendWhole(
+    socket: Socket,
+    head: StreamHead,
+    tail: StreamTail,
+    blocks: readonly Block[],
+  ): Promise<void> {
+    const { signal } = this.#options
+    await writeStream(socket, { head, runs: this.#runs(blocks), tail: tail.bytes }, { signal })
+  }
+
+  async *#runs(blocks: readonly Block[]): AsyncGenerator<StreamRun> {
+    const totalBytes = blocks.reduce((sum, { reader }) => sum + reader.pages * pageBytes, 0)
+    let doneBytes = 0
+    const tell = this.#teller(() => [doneBytes, totalBytes])
+    for (const [block, { reader, idsSha256 }] of blocks.entries()) {
+      const check = new RegionCheck(this.#options.pageIdKey, idsSha256)
+      for await (const piece of readAhead(reader)) {
+        check.take(piece)
+        doneBytes += piece.count * pageBytes
+        tell()
+        const { page, count } = piece
+        if (piece.kind === 'zero') yield { kind: 'zero', block, page, count }
+        else if (piece.kind === 'data') yield { kind: 'bytes', block, page, bytes: piece.bytes }
+      }
+      check.finish()
+    }
+    this.#options.onProgress(totalBytes, totalBytes)
+  }
+
+  // ---- page by page
+
+  async #sendOnDemand(
+    socket: Socket,
+    head: StreamHead,
+    tail: StreamTail,
+    blocks: readonly Block[],
+    recordMs: number,
+  ): Promise<void> {
+    const { signal, clock, warm } = this.#options
+    const recorded: { block: number; page: number }[] = []
+    const record = {
+      forMs: recordMs,
+      onPage: (block: number, page: number) => recorded.push({ block, page }),
+    }
+    const source = new PostcopySource(socket, {
+      ...{ head, tail, clock, provider: providerOf(blocks), push: 'all' },
+      absent: holesOf(blocks),
+      first: warm === null ? [] : spansOf(warm, blocks),
+      ...(recordMs > 0 ? { record } : {}),
+    })
+    const onAbort = (): void => source.stop()
+    signal.addEventListener('abort', onAbort, { once: true })
+    const ended = new AbortController()
+    const recording = recordMs > 0 ? this.#keepRecord(recorded, blocks, recordMs, ended.signal) : null
+    const telling = this.#tellWhile(source, ended.signal)
+    try {
+      if (signal.aborted) onAbort()
+      await source.run()
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      ended.abort()
+      await Promise.all([recording, telling])
+    }
+  }
+
+  /** Writes down what the guest asked for, once the time is over or it has everything. */
+  async #keepRecord(
+    recorded: readonly { block: number; page: number }[],
+    blocks: readonly Block[],
+    recordMs: number,
+    ended: AbortSignal,
+  ): Promise<void> {
+    const { clock, saveWarm, warm, log } = this.#options
+    await clock.sleep(recordMs, ended).catch(() => {})
+    if (saveWarm === null || recorded.length === 0) return
+    // What was sent before it could be asked for was right as well: it stays in front.
+    const runs = [...(warm?.runs ?? []), ...runsOf(recorded, blocks)]
+    try {
+      await saveWarm({ recordedAtMs: clock.nowMs(), recordedForMs: recordMs, runs })
+    } catch (error) {
+      log.warn('what a guest touches first could not be kept', { error })
+    }
+  }
+
+  async #tellWhile(source: PostcopySource, ended: AbortSignal): Promise<void> {
+    const tell = (): void => {
+      const { donePages, totalPages } = source.progress
+      this.#options.onProgress(donePages * pageBytes, totalPages * pageBytes)
+    }
+    while (!ended.aborted) {
+      tell()
+      await this.#options.clock.sleep(tellEveryMs, ended).catch(() => {})
+    }
+    tell()
+  }
+
+  #teller(now: () => [number, number]): () => void {
+    const { clock, onProgress } = this.#options
+    let toldMs = Number.NEGATIVE_INFINITY
+    return () => {
+      const nowMs = clock.monotonicMs()
+      if (nowMs - toldMs < tellEveryMs) return
+      toldMs = nowMs
+      onProgress(...now())
+    }
+  }
+}
+
+type Piece =
+  | { kind: 'zero' | 'hole'; page: number; count: number }
+  | { kind: 'data'; page: number; count: number; bytes: Buffer }
+
+/** A region from its start to its end, some pieces ahead. Leaving the loop early lets what is under way end. */
+async function* readAhead(reader: RegionReader): AsyncGenerator<Piece> {
+  const queue: Promise<Piece>[] = []
+  const pieces = piecesOf(reader)
+  const fill = (): void => {
+    while (queue.length < piecesAhead) {
+      const { done, value } = pieces.next()
+      if (done) return
+      const reading = readPiece(reader, value)
+      reading.catch(() => {})
+      queue.push(reading)
+    }
+  }
+  fill()
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    yield await next
+    fill()
+  }
+}
+
+function* piecesOf(reader: RegionReader): Generator<{ kind: Piece['kind']; page: number; count: number }> {
+  for (const { kind, page, count } of reader.spans(0, reader.pages)) {
+    const longest = kind === 'data' ? piecePages : count
+    for (let done = 0; done < count; done += longest) {
+      yield { kind, page: page + done, count: Math.min(longest, count - done) }
+    }
+  }
+}
+
+async function readPiece(
+  reader: RegionReader,
+  { kind, page, count }: { kind: Piece['kind']; page: number; count: number },
+): Promise<Piece> {
+  if (kind !== 'data') return { kind, page, count }
+  return { kind, page, count, bytes: await reader.read(page, count, true) }
+}
+
+/** Compares a region with its hash while it goes by. */
+class RegionCheck {
+  readonly #pages: PageHasher | null
+  readonly #expected: string | null
+  readonly #hasher = new RegionHasher()
+  readonly #ids = Buffer.alloc(piecePages * pageIdBytes)
+
+  constructor(pageIdKey: Buffer | null, expected: string | null) {
+    this.#pages = pageIdKey === null || expected === null ? null : new PageHasher(pageIdKey)
+    this.#expected = expected
+  }
+
+  take(piece: Piece): void {
+    if (this.#pages === null) return
+    if (piece.kind === 'zero') this.#hasher.zeros(piece.count)
+    else if (piece.kind === 'hole') this.#hasher.holes(piece.count)
+    else if (piece.kind === 'data') {
+      const count = this.#pages.idsOf(piece.bytes, this.#ids)
+      for (let page = 0; page < count; page += 1) this.#hasher.page(this.#ids, page * pageIdBytes)
+    }
+  }
+
+  /** @throws vault.damaged */
+  finish(): void {
+    if (this.#pages === null || this.#hasher.finish() === this.#expected) return
+    throw fail('vault.damaged', {}, { detail: 'memory is not what its hash says' })
+  }
+}
+
+function providerOf(blocks: readonly Block[]): PageProvider {
+  const contents = async (block: number, page: number, count: number, ahead: boolean) => {
+    const reader = blocks[block]?.reader
+    if (reader === undefined) throw new RangeError(`no block ${block}`)
+    const bytes = await reader.read(page, count, ahead)
+    const pages: PageContent[] = []
+    for (const span of reader.spans(page, count)) {
+      for (let at = span.page; at < span.page + span.count; at += 1) {
+        const from = (at - page) * pageBytes
+        if (span.kind === 'data') pages.push(bytes.subarray(from, from + pageBytes))
+        else pages.push(span.kind === 'zero' ? 'zero' : 'absent')
+      }
+    }
+    return pages
+  }
+  return {
+    page: async (block, page) => (await contents(block, page, 1, false))[0] ?? 'absent',
+    read: (block, page, count) => contents(block, page, count, true),
+  }
+}
+
+/** Memory that was never plugged in: of most guests more than they have. */
+function* holesOf(blocks: readonly Block[]) {
+  for (const [block, { reader }] of blocks.entries()) {
+    for (const { kind, page, count } of reader.spans(0, reader.pages)) {
+      if (kind === 'hole') yield { block, page, count }
+    }
+  }
+}
+
+function* spansOf(warm: WarmSet, blocks: readonly Block[]) {
+  const blockOf = new Map(blocks.map(({ region }, block) => [region, block]))
+  for (const { region, from, count } of warm.runs) {
+    const block = blockOf.get(region)
+    if (block !== undefined) yield { block, page: from, count }
+  }
+}
+
+/** Neighbours that were asked for one after the other become one run. */
+function runsOf(recorded: readonly { block: number; page: number }[], blocks: readonly Block[]): WarmRun[] {
+  const runs: WarmRun[] = []
+  for (const { block, page } of recorded) {
+    const region = blocks[block]?.region ?? -1
+    const last = runs.at(-1)
+    if (last?.region === region && last.from + last.count === page) last.count += 1
+    else runs.push({ region, from: page, count: 1 })
+  }
+  return runs
+}
+
+async function connectTo(path: string, signal: AbortSignal): Promise<Socket> {
+  const socket = connect({ path, signal })
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', reject)
+    })
+    socket.on('error', () => {})
+    return socket
+  } catch (error) {
+    throw connectFailure(error, signal)
+  }
+}
+
+function connectFailure(error: unknown, signal: AbortSignal): WdockError {
+  if (signal.aborted) return fail('host.cancelled', {}, { cause: error })
+  return fail('qemu.load_failed', {}, { detail: String(error), cause: error })
+}
