@@ -1,10 +1,17 @@
 /**
- * Two suites: `unit` is fast and touches nothing but temporary folders; `integration` starts real QEMU
- * processes, one test file at a time, because they share two cores.
+ * Three suites: `unit` is fast and touches nothing but temporary folders; `integration` and `integration-vault` (what
+ * checkpoints are made of) start real QEMU processes, one test file at a time, because they share two cores.
  */
 import { defineConfig } from 'vitest/config'
 
 const everywhere = '{electron,shared,renderer,scripts,bench}'
+const ofTheVault = [
+  'electron/{objects,pages,vault}/**/*.integration.test.ts',
+  'electron/qemu/{stream,capture}/**/*.integration.test.ts',
+  'electron/disk/{nbd-,freeze,capture-,image-export}*.integration.test.ts',
+]
+/** Real programs, one file at a time. */
+const integration = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_000 }
 
 export default defineConfig({
   test: {
@@ -23,12 +30,11 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: [`${everywhere}/**/*.integration.test.{ts,tsx}`],
-          exclude: ['**/node_modules/**'],
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: ['**/node_modules/**', ...ofTheVault],
+          ...integration,
         },
       },
+      { test: { name: 'integration-vault', include: ofTheVault, ...integration } },
     ],
   },
 })

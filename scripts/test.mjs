@@ -2,7 +2,8 @@
  * The whole test run: lint and layer rules, types, dead code, unit, integration, flows; then a look at what was
  * left behind. Every stage runs even when one before it failed; some run side by side.
  *
- *   node scripts/test.mjs [stage…]      stages by their first word: lint, types, dead, unit, integration, e2e
+ *   node scripts/test.mjs [stage…]      stages by their first word: lint, types, dead, unit, integration,
+ *                                       integration-vault, e2e
  *
  * Promises: the last line is `N passed, N failed` (and `, N skipped`); exit code 0 only if nothing failed. Relies
  * on what setup.mjs installs, and on the environment being inherited by whatever a test starts.

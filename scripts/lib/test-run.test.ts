@@ -66,12 +66,12 @@ describe('the stages', () => {
     )
   })
 
-  it('stand in rounds: what is beside the same runs together, unit and integration tests run alone', () => {
+  it('stand in rounds: what is beside the same runs together, unit tests run alone', () => {
     const together = rounds(stages(folder)).map((round) => round.map(({ name }) => name))
     expect(together).toEqual([
       ['lint and layer rules', 'types', 'dead code'],
       ['unit'],
-      ['integration'],
+      ['integration', 'integration-vault'],
       ['e2e electron-face', 'e2e stand-in', 'e2e browser', 'e2e electron'],
     ])
     expect(rounds([])).toEqual([])

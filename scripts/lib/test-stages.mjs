@@ -30,15 +30,16 @@ const electronBinary = () =>
   join(process.env.ELECTRON_OVERRIDE_DIST_PATH || 'node_modules/electron/dist', 'electron')
 
 /**
- * Unit and integration tests have the machine to themselves: they use both cores, and some count free memory.
+ * Unit tests have the machine to themselves: they use both cores. Integration tests mostly wait, for guests that boot
+ * and for timers: those of moving and those of checkpoints run side by side.
  * @param {string} folder for the reports @returns {Stage[]}
  */
 export function stages(folder) {
-  const vitest = (project) => {
+  const vitest = (project, more = {}) => {
     const report = join(folder, `${project}.json`)
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const command = ['vitest', 'run', '--project', project, ...reporters]
-    return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest }
+    return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest, ...more }
   }
   // Docks, guests and windows wait most of the time, for each other and for timers.
   const playwright = (project, needs = 'playwright.config.ts') => {
@@ -56,7 +57,8 @@ export function stages(folder) {
     { name: 'types', command: ['tsc', '--noEmit'], beside: 'sources' },
     { name: 'dead code', command: ['knip'], beside: 'sources', needs: 'knip.json' },
     vitest('unit'),
-    vitest('integration'),
+    vitest('integration', { beside: 'integration' }),
+    vitest('integration-vault', { beside: 'integration' }),
     // The longest first.
     playwright('electron-face'),
     playwright('stand-in'),
