@@ -26,6 +26,10 @@ const closedWords = [
   'Start it again to see its window; Ctrl-C ends it, and running guests go on.',
 ]
 
+const quitWords = 'Making the checkpoints that are wanted on quitting. Ctrl-C again ends at once.'
+const noteAfterMs = 500
+/** Sessions are given about 90 s to end at a logout. */
+const quitCheckpointsMs = 60_000
 /** Shutdown steps that hang must not keep the process. */
 const stopTimeoutMs = 10_000
 
@@ -114,6 +118,9 @@ async function afterWindow(host: RunningHost, end: () => void): Promise<void> {
 }
 
 async function stopInOrder(server: LocalServer, host: RunningHost): Promise<void> {
+  const note = setTimeout(() => process.stderr.write(`${quitWords}\n`), noteAfterMs)
+  await host.beforeStop(quitCheckpointsMs)
+  clearTimeout(note)
   const timer = setTimeout(() => process.exit(1), stopTimeoutMs)
   await server.close()
   await host.stop()

@@ -29,9 +29,16 @@ export interface HostLink {
   log: Log
   /** True once another's host has ended or let go of us; ours lives as long as we do. */
   isLost(): boolean
-  /** Stops the host if it is ours. Guests run on. */
+  /** Makes the checkpoints that are wanted before the PC sleeps, in the time that a PC gives for that. */
+  beforeSleep(): Promise<void>
+  /** Stops the host if it is ours, after the checkpoints that are wanted then. Guests run on. */
   close(): Promise<void>
 }
+
+/** logind waits for 5 s (InhibitDelayMaxSec of logind.conf). */
+const sleepDelayMs = 4_500
+/** Sessions are given about 90 s to end at a logout. */
+const quitCheckpointsMs = 60_000
 
 export interface HostLinkOptions {
   env: Environment
@@ -80,7 +87,9 @@ async function startOwn(options: HostLinkOptions): Promise<HostLink> {
     watch: async (signal) => host.service.state.watch(undefined, { signal }),
     log: host.log,
     isLost: () => false,
+    beforeSleep: () => host.beforeSleep(sleepDelayMs),
     close: async () => {
+      await host.beforeStop(quitCheckpointsMs)
       await server.close()
       await host.stop()
     },
@@ -105,6 +114,8 @@ async function attach(env: Environment): Promise<HostLink> {
     watch: (signal) => client.state.watch(undefined, { signal }),
     log: silentLog,
     isLost: () => lost,
+    // The process that runs it sees to that.
+    beforeSleep: async () => {},
     close,
   }
 }

@@ -34,7 +34,7 @@ import { linkScheme, routeOfArguments } from './window/links.ts'
 import { type MainWindow, openMainWindow } from './window/main-window.ts'
 import { installMenu } from './window/menu.ts'
 import { notifyDesktop } from './window/notifications.ts'
-import { logSleep, stayAwakeWhileMoving } from './window/power.ts'
+import { followSleep, stayAwakeWhileMoving } from './window/power.ts'
 import { endInOrder } from './window/quit.ts'
 import { enforceSecurity } from './window/security.ts'
 import { installTray } from './window/tray.ts'
@@ -93,7 +93,7 @@ async function start(windowDir: string): Promise<void> {
   installMenu(Menu, { appName: 'Wireless Dock+', show, quit, devTools })
   const icon = nativeImage.createFromPath(trayIconPath)
   const trayListener = installTray({ tray: Tray, menu: Menu, icon, show, quit })
-  logSleep(powerMonitor, log)
+  followSleep(powerMonitor, link.beforeSleep, log)
   if (app.isPackaged) app.setAsDefaultProtocolClient(linkScheme)
   app.on('second-instance', (_event, argv) => (link.isLost() ? startAnew() : show(routeOfArguments(argv))))
   const following = new AbortController()

@@ -1,44 +1,48 @@
-/** The one question that may be open: rename, delete, force off, unpair, and the two risky ways out of an unsettled move. */
-
-import { Dialog } from '@base-ui/react/dialog'
+/** The one question that may be open: what to call something, what to do with a checkpoint, and whether one is sure. */
 import { type FormEvent, useState } from 'react'
 import { assertNever } from '../shared/assert-never.ts'
 import type { ErrorShape } from '../shared/errors/index.ts'
 import { type Guest, guestName } from '../shared/models/guest.ts'
+import { LabelDialog } from './checkpoints/label-dialog.tsx'
+import { RestoreDialog } from './checkpoints/restore-dialog.tsx'
 import { Button } from './kit/button.tsx'
 import { ConfirmDialog } from './kit/confirm-dialog.tsx'
 import { ErrorNotice } from './kit/error-notice.tsx'
+import { FormDialog } from './kit/form-dialog.tsx'
 import { TextField } from './kit/text-field.tsx'
-import { useActions } from './state/app-context.tsx'
-import { ask, type Question, useUi } from './state/ui-store.ts'
+import { LendDialog } from './lending/lend-dialog.tsx'
+import { questionWords, type YesNoQuestion } from './model/question-words.ts'
+import type { Actions } from './state/actions.ts'
+import { useActions, useHost } from './state/app-context.tsx'
+import { ask, useUi } from './state/ui-store.ts'
 
 const close = (): void => ask(null)
 
 export function OpenQuestion() {
   const question = useUi((ui) => ui.question)
   if (question === null) return null
-  if (question.kind === 'rename') return <RenameDialog guest={question.guest} />
-  return <Confirmation question={question} />
+  switch (question.kind) {
+    case 'rename':
+      return <RenameDialog guest={question.guest} />
+    case 'restore':
+      return <RestoreDialog checkpoint={question.checkpoint} onClose={close} />
+    case 'lend':
+      return <LendDialog checkpoint={question.checkpoint} onClose={close} />
+    case 'relabel':
+      return <LabelDialog checkpoint={question.checkpoint} onClose={close} />
+    default:
+      return <Confirmation question={question} />
+  }
 }
 
-function Confirmation({ question }: { question: Exclude<Question, { kind: 'rename' }> }) {
+function Confirmation({ question }: { question: YesNoQuestion }) {
   const actions = useActions()
-  const words = confirmationWords(question)
+  const vault = useHost((state) => state.vault)
+  const checkpoints = useHost((state) => state.checkpoints)
+  const words = questionWords(question, { vault, checkpoints, nowMs: Date.now() })
   function confirm(): void {
     close()
-    switch (question.kind) {
-      case 'delete':
-        return void actions.remove(question.guest)
-      case 'force-off':
-        return void actions.command(question.guest, 'forceOff')
-      case 'unpair':
-        return void actions.unpair(question.dock)
-      case 'run-here':
-      case 'give-up-here':
-        return void actions.settle(question.guest, question.migrationId, question.kind)
-      default:
-        assertNever(question)
-    }
+    carryOut(question, actions)
   }
   return (
     <ConfirmDialog
@@ -56,60 +60,25 @@ function Confirmation({ question }: { question: Exclude<Question, { kind: 'renam
   )
 }
 
-interface Words {
-  title: string
-  text: string[]
-  confirm: string
-  cancel: string
-}
-
-function confirmationWords(question: Exclude<Question, { kind: 'rename' }>): Words {
+function carryOut(question: YesNoQuestion, actions: Actions): void {
   switch (question.kind) {
     case 'delete':
-      return {
-        title: `Delete ${question.guest.name}?`,
-        text: ['Its disk goes to the trash of this PC. You can undo this for a moment.'],
-        confirm: 'Delete',
-        cancel: 'Keep it',
-      }
+      return void actions.remove(question.guest)
     case 'force-off':
-      return {
-        title: `Force ${question.guest.name} off?`,
-        text: [
-          'This is like pulling the plug: what it has not saved is lost. “Shut down” asks it to end by itself.',
-        ],
-        confirm: 'Force off',
-        cancel: 'Leave it on',
-      }
+      return void actions.command(question.guest, 'forceOff')
     case 'unpair':
-      return {
-        title: `Unpair ${question.dock.name}?`,
-        text: ['The two PCs stop trusting each other at once. Guests stay where they are.'],
-        confirm: 'Unpair',
-        cancel: 'Stay paired',
-      }
+      return void actions.unpair(question.dock)
     case 'run-here':
-      return {
-        title: `Run ${question.guest.name} on this PC anyway?`,
-        text: [
-          `If it also runs on ${question.otherName}, two copies go on separately: changes of one of them will be lost, and both use the same network address.`,
-          `Do this only if you know that it does not run on ${question.otherName}.`,
-        ],
-        confirm: 'Run it here',
-        cancel: 'Wait',
-      }
     case 'give-up-here':
-      return {
-        title: `Give up the copy of ${question.guest.name} on this PC?`,
-        text: [
-          'Its disk goes to the trash of this PC and is kept for 30 days; what it had in memory here is lost.',
-          `Do this only if you see it running on ${question.otherName}.`,
-        ],
-        confirm: 'Give up this copy',
-        cancel: 'Keep it',
-      }
+      return void actions.settle(question.guest, question.migrationId, question.kind)
+    case 'delete-checkpoint':
+      return void actions.removeCheckpoint(question.checkpoint)
+    case 'revoke':
+      return void actions.revoke(question.link)
+    case 'forget-vault':
+      return void actions.forgetVault()
     default:
-      return assertNever(question)
+      assertNever(question)
   }
 }
 
@@ -129,23 +98,17 @@ function RenameDialog({ guest }: { guest: Guest }) {
     else setError(failure)
   }
   return (
-    <Dialog.Root open onOpenChange={(open) => !open && close()}>
-      <Dialog.Portal>
-        <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className="dialog">
-          <Dialog.Title className="dialog__title">Rename {guest.name}</Dialog.Title>
-          <form onSubmit={(event) => void submit(event)}>
-            <TextField label="Name" value={name} onChange={setName} problem={problem} maxLength={64} />
-            {error !== null && <ErrorNotice error={error} />}
-            <div className="dialog__buttons">
-              <Button onClick={close}>Cancel</Button>
-              <Button type="submit" look="primary" disabled={problem !== undefined}>
-                Rename
-              </Button>
-            </div>
-          </form>
-        </Dialog.Popup>
-      </Dialog.Portal>
-    </Dialog.Root>
+    <FormDialog title={`Rename ${guest.name}`} onClose={close}>
+      <form onSubmit={(event) => void submit(event)}>
+        <TextField label="Name" value={name} onChange={setName} problem={problem} maxLength={64} />
+        {error !== null && <ErrorNotice error={error} />}
+        <div className="dialog__buttons">
+          <Button onClick={close}>Cancel</Button>
+          <Button type="submit" look="primary" disabled={problem !== undefined}>
+            Rename
+          </Button>
+        </div>
+      </form>
+    </FormDialog>
   )
 }

@@ -5,6 +5,15 @@
 import { eventIterator, oc } from '@orpc/contract'
 import { z } from 'zod'
 import { errorShape } from './errors/wdock-error.ts'
+import {
+  checkpointId,
+  checkpointLabel,
+  checkpointRules,
+  receivedLink,
+  vaultCheck,
+  vaultPlace,
+  vaultStats,
+} from './models/checkpoint.ts'
 import { dock, dockId, pairing } from './models/dock.ts'
 import { guest, guestName, newGuest } from './models/guest.ts'
 import { hostEvent, hostSettings, hostState } from './models/host-state.ts'
@@ -14,6 +23,8 @@ const base = oc.errors({ FAILED: { data: errorShape } })
 const guestRef = z.strictObject({ guestId: z.uuid() })
 const guestAt = z.strictObject({ guestId: z.uuid(), dockId })
 const operationRef = z.strictObject({ operationId: z.string() })
+const checkpointRef = z.strictObject({ checkpointId })
+const started = z.object({ operationId: z.string() })
 
 export const fileEntry = z.object({
   name: z.string(),
@@ -76,6 +87,59 @@ export const contract = {
     settle: base
       .input(z.strictObject({ migrationId: z.string(), choice: z.enum(['run-here', 'give-up-here']) }))
       .output(z.object({})),
+  },
+  /** The one place where this dock keeps checkpoints. */
+  vault: {
+    /** Makes a vault in an empty place, and shows its recovery phrase for the first time. */
+    create: base.input(vaultPlace).output(z.object({ phrase: z.string() })),
+    /** Opens a vault that another dock made, or this one before it was lost. */
+    open: base
+      .input(z.strictObject({ place: vaultPlace, phrase: z.string().max(1000) }))
+      .output(z.object({})),
+    /** Whether there is a vault at a place, before anything is decided. */
+    look: base.input(vaultPlace).output(z.object({ kind: z.enum(['empty', 'vault', 'other-files']) })),
+    /** Shows the recovery phrase again. */
+    phrase: base.output(z.object({ phrase: z.string() })),
+    phraseSeen: base.output(z.object({})),
+    /** This dock forgets place and key; nothing in the vault is touched. */
+    forget: base.output(z.object({})),
+    stats: base.output(vaultStats),
+    /** Reads manifests and lists packs; with `readData` every byte. */
+    check: base.input(z.strictObject({ readData: z.boolean() })).output(vaultCheck),
+    /** Frees what no checkpoint uses. */
+    sweep: base.output(z.object({ freedBytes: z.number() })),
+  },
+  checkpoints: {
+    make: base.input(z.strictObject({ guestId: z.uuid(), label: checkpointLabel.partial() })).output(started),
+    /**
+     * Brings a guest back. `same` takes the place of the guest here, whose present state is kept as a checkpoint
+     * first; `copy` is a new guest with an id and network address of its own.
+     */
+    restore: base
+      .input(z.strictObject({ checkpointId, as: z.enum(['same', 'copy']) }))
+      .output(z.object({ operationId: z.string(), guestId: z.uuid() })),
+    relabel: base
+      .input(z.strictObject({ checkpointId, change: checkpointLabel.partial() }))
+      .output(z.object({})),
+    /** Its space is freed after a while, by a sweep. */
+    remove: base.input(checkpointRef).output(z.object({})),
+    picture: base.input(checkpointRef).output(z.object({ pngBase64: z.string() }).nullable()),
+    changeRules: base
+      .input(z.strictObject({ guestId: z.uuid(), rules: checkpointRules }))
+      .output(checkpointRules),
+  },
+  lending: {
+    /** Makes a link at once; what it leads to is prepared behind it. Null is at once, and for ever. */
+    lend: base
+      .input(z.strictObject({ checkpointId, startMs: z.number().nullable(), endMs: z.number().nullable() }))
+      .output(z.object({ shareId: checkpointId, link: z.string() })),
+    revoke: base.input(z.strictObject({ shareId: checkpointId })).output(z.object({})),
+    /** What a link that was received leads to. */
+    look: base.input(z.strictObject({ link: z.string().max(8192) })).output(receivedLink),
+    /** Restores what a link leads to, as a guest of this dock's own. */
+    receive: base
+      .input(z.strictObject({ link: z.string().max(8192) }))
+      .output(z.object({ operationId: z.string(), guestId: z.uuid() })),
   },
   operations: {
     cancel: base.input(operationRef).output(z.object({})),

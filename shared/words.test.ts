@@ -1,7 +1,20 @@
 import { describe, expect, it } from 'vitest'
+import { checkpointReason } from './models/checkpoint.ts'
 import { type GuestState, guestState } from './models/guest.ts'
-import { migrationPhase, type Progress } from './models/operation.ts'
-import { amountWords, guestStateWord, outcomeWord, paceWords, phaseWord, tookWords } from './words.ts'
+import { checkpointPhase, migrationPhase, type Progress, restorePhase } from './models/operation.ts'
+import {
+  amountWords,
+  checkpointPhaseWord,
+  checkpointPlaceWord,
+  checkpointReasonWord,
+  checkpointSizeWords,
+  guestStateWord,
+  outcomeWord,
+  paceWords,
+  phaseWord,
+  restorePhaseWord,
+  tookWords,
+} from './words.ts'
 
 const progress: Progress = {
   doneBytes: 212e6,
@@ -43,5 +56,25 @@ describe('words of moves', () => {
     expect(outcomeWord({ kind: 'cancelled' })).toBe('cancelled')
     const bytes = { wireBytes: 0, memoryBytes: 0, diskBytes: 0, rounds: 1 }
     expect(tookWords({ totalMs: 3200, downtimeMs: 60, ...bytes })).toBe('3.2 s, freeze of 0.06 s')
+  })
+})
+
+describe('words of checkpoints', () => {
+  it.each([
+    ['phase of a checkpoint', checkpointPhase.options.map(checkpointPhaseWord)],
+    ['phase of a restore', restorePhase.options.map(restorePhaseWord)],
+    ['reason', checkpointReason.options.map(checkpointReasonWord)],
+  ])('are there for every %s, no two alike', (_what, words) => {
+    expect(words).not.toContain(undefined)
+    expect(new Set(words).size).toBe(words.length)
+  })
+
+  it('say where it is, and that only this PC has it while it is on its way', () => {
+    expect(checkpointPlaceWord({ kind: 'vault' })).toBe('in the vault')
+    expect(checkpointPlaceWord({ kind: 'on-its-way' })).toMatch(/only on this PC/)
+  })
+
+  it('say its size whole and what it added', () => {
+    expect(checkpointSizeWords({ wholeBytes: 42e6, addedBytes: 3e6 })).toBe('42 MB, added 3.0 MB')
   })
 })

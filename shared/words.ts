@@ -1,12 +1,19 @@
 /**
- * States of guests and moves in the words of people, the same on every face. Pure. Promises a word for every
- * state and phase of the contract, in lower case, fit to stand after "Demo is …" or in a table.
+ * States of guests, moves and checkpoints in the words of people, the same on every face. Pure. Promises a word for
+ * every state and phase of the contract, in lower case, fit to stand after "Demo is …" or in a table.
  */
 import { assertNever } from './assert-never.ts'
 import { formatBytes, formatDuration, formatRate, formatTimeRange } from './format.ts'
+import type { Checkpoint, CheckpointReason } from './models/checkpoint.ts'
 import type { GuestState } from './models/guest.ts'
 import type { MigrationRecord } from './models/migration.ts'
-import type { MigrationPhase, MigrationResult, Progress } from './models/operation.ts'
+import type {
+  CheckpointPhase,
+  MigrationPhase,
+  MigrationResult,
+  Progress,
+  RestorePhase,
+} from './models/operation.ts'
 
 export function guestStateWord(state: GuestState): string {
   switch (state.kind) {
@@ -73,4 +80,61 @@ export function paceWords(progress: Progress): string {
 /** What a move took: `3.2 s, freeze of 0.06 s` */
 export function tookWords(result: MigrationResult): string {
   return `${formatDuration(result.totalMs)}, freeze of ${formatDuration(result.downtimeMs)}`
+}
+
+const checkpointPhaseWords: Record<CheckpointPhase, string> = {
+  freezing: 'freezing it for a moment',
+  'reading-memory': 'reading its memory',
+  'reading-disk': 'reading its disk',
+  uploading: 'sending it to the vault',
+  finishing: 'finishing',
+}
+
+export function checkpointPhaseWord(phase: CheckpointPhase): string {
+  return checkpointPhaseWords[phase]
+}
+
+const restorePhaseWords: Record<RestorePhase, string> = {
+  'keeping-present': 'keeping its present state',
+  preparing: 'making room',
+  fetching: 'fetching it before it runs',
+  running: 'runs while the rest is fetched',
+  waiting: 'waiting for the network',
+  finishing: 'settling in',
+}
+
+export function restorePhaseWord(phase: RestorePhase): string {
+  return restorePhaseWords[phase]
+}
+
+const reasonWords: Record<CheckpointReason, string> = {
+  person: 'made by hand',
+  interval: 'made by itself',
+  'before-move': 'made before a move',
+  'before-restore': 'made before a restore',
+  'low-battery': 'made on low battery',
+  sleep: 'made before sleep',
+  quit: 'made on quitting',
+}
+
+export function checkpointReasonWord(reason: CheckpointReason): string {
+  return reasonWords[reason]
+}
+
+export function checkpointPlaceWord(place: Checkpoint['place']): string {
+  switch (place.kind) {
+    case 'vault':
+      return 'in the vault'
+    case 'on-its-way':
+      return 'on its way, only on this PC so far'
+    case 'damaged':
+      return place.kind
+    default:
+      return assertNever(place)
+  }
+}
+
+/** What a checkpoint takes: `42 MB, added 3 MB` */
+export function checkpointSizeWords(sizes: Pick<Checkpoint, 'wholeBytes' | 'addedBytes'>): string {
+  return `${formatBytes(sizes.wholeBytes)}, added ${formatBytes(sizes.addedBytes)}`
 }

@@ -1,10 +1,13 @@
 /** Every command of `wdock`, in the order of the help. */
 import type { Command } from './command.ts'
+import { checkpointCommands } from './commands/checkpoints.ts'
 import { createCommand } from './commands/create.ts'
 import { dockCommands } from './commands/docks.ts'
 import { guestCommands } from './commands/guests.ts'
 import { hostCommands } from './commands/host.ts'
+import { lendingCommands } from './commands/lending.ts'
 import { migrationCommands } from './commands/migrations.ts'
+import { vaultCommands } from './commands/vault.ts'
 
 export interface Chapter {
   title: string
@@ -16,6 +19,8 @@ export const chapters: readonly Chapter[] = [
   { title: 'Guests', commands: [...guestCommands.slice(0, 2), createCommand, ...guestCommands.slice(2)] },
   { title: 'Docks', commands: dockCommands },
   { title: 'Moving', commands: migrationCommands },
+  { title: 'Checkpoints', commands: [...checkpointCommands, ...lendingCommands] },
+  { title: 'The vault of checkpoints', commands: vaultCommands },
 ]
 
 export const catalogue: readonly Command[] = chapters.flatMap((chapter) => chapter.commands)

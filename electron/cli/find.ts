@@ -1,5 +1,6 @@
 /** What a person means by a word: a guest, dock, pairing or operation by name, by id or by how either begins. */
 import { fail } from '../../shared/errors/index.ts'
+import type { Checkpoint } from '../../shared/models/checkpoint.ts'
 import type { Dock, Pairing } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
@@ -86,4 +87,22 @@ export function findOperation(state: HostState, word: string): Operation {
     name: operation.guestName,
   }))
   return findNamed(named, word, { kind: 'running operation', list: 'status' })
+}
+
+/** A checkpoint by its id, how it begins, or the name that it was given. */
+export function findCheckpoint(state: HostState, word: string): Checkpoint {
+  const named = state.checkpoints.map((each) => ({ ...each, name: each.label.name }))
+  return findNamed(named, word, {
+    kind: 'checkpoint',
+    list: 'checkpoints',
+    describe: (item) => (item.name === '' ? item.id : `${item.name} (${item.id.slice(0, 8)})`),
+  })
+}
+
+/** A guest that has checkpoints or is to be seen, wherever it is. */
+export function findKeptGuest(state: HostState, word: string): { id: string; name: string } {
+  const kept = new Map(state.guests.map(({ id, name }) => [id, { id, name }]))
+  for (const { guestId: id, guestName: name } of state.checkpoints)
+    if (!kept.has(id)) kept.set(id, { id, name })
+  return findNamed([...kept.values()], word, { kind: 'guest', list: 'checkpoints' })
 }

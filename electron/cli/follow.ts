@@ -54,7 +54,8 @@ async function watchToEnd(client: HostClient, operationId: string, line: Progres
 }
 
 function phaseOf(operation: Operation): string {
-  return operation.work.kind === 'migration' ? operation.work.phase : operation.work.kind
+  const { work } = operation
+  return work.kind === 'creating' ? work.kind : work.phase
 }
 
 function outcomeOf(followed: Followed): Followed {

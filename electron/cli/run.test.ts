@@ -1,81 +1,30 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fail } from '../../shared/errors/index.ts'
 import type { Operation, OperationState } from '../../shared/models/operation.ts'
-import { connectToHost } from '../ipc/connect.ts'
-import { type LocalServer, startLocalServer } from '../ipc/local-server.ts'
 import {
-  FakeHost,
+  type FakeHost,
   fakePairing,
   guestHereId,
   guestThereId,
   hereId,
   laptopId,
 } from '../ipc/testing/fake-service.ts'
-import { resolvePaths } from '../platform/paths.ts'
-import type { HostPage, Io } from './command.ts'
-import { runWdock } from './run.ts'
+import { CliBench, type Situation } from './testing/cli-bench.ts'
 
+let bench: CliBench
 let root: string
 let host: FakeHost
-let server: LocalServer | null
+const wdock = (words: string[], situation?: Situation) => bench.wdock(words, situation)
 
 beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), 'wdock-cli-'))
-  host = new FakeHost()
-  const runtimeDir = resolvePaths({ WDOCK_HOME: root }).runtime
-  server = await startLocalServer({ service: host.service(), pageDir: null, runtimeDir })
+  bench = await CliBench.start()
+  root = bench.root
+  host = bench.host
 })
 
-afterEach(async () => {
-  await server?.close()
-  rmSync(resolvePaths({ WDOCK_HOME: root }).runtime, { recursive: true, force: true })
-  rmSync(root, { recursive: true, force: true })
-})
-
-interface Ran {
-  code: number
-  out: string
-  notes: string
-  windows: HostPage[]
-}
-
-interface Situation {
-  answer?: string
-  /** Called once somebody waits for Ctrl-C, with what presses it. */
-  onReady?: (interrupt: () => void) => void
-}
-
-async function wdock(words: string[], situation: Situation = {}): Promise<Ran> {
-  const ran: Ran = { code: 0, out: '', notes: '', windows: [] }
-  const io: Io = {
-    env: {},
-    print: (text) => {
-      ran.out += `${text}\n`
-    },
-    note: (text) => {
-      ran.notes += text
-    },
-    isTerminal: false,
-    ask: async (question) => {
-      ran.notes += question
-      return situation.answer ?? null
-    },
-    onInterrupt: (listener) => {
-      situation.onReady?.(listener)
-      return () => {}
-    },
-    connect: () => connectToHost({ WDOCK_HOME: root }),
-    runAgent: async () => 0,
-    openWindow: async (page) => {
-      ran.windows.push(page)
-    },
-  }
-  ran.code = await runWdock(words, io, '0.1.0')
-  return ran
-}
+afterEach(async () => await bench.end())
 
 function operationIn(state: OperationState, doneBytes = 5e7): Operation {
   return {
@@ -172,8 +121,7 @@ describe('guests and docks', () => {
 
 describe('the exit code', () => {
   it('is 3 when no host runs, and JSON says which failure it is', async () => {
-    await server?.close()
-    server = null
+    await bench.endServer()
     const { code, out } = await wdock(['guests', '--json'])
     expect(code).toBe(3)
     expect(JSON.parse(out).error).toMatchObject({ code: 'host.not_running' })
@@ -348,7 +296,7 @@ describe('the host', () => {
 
   it('opens a window on a guest with the token in the fragment', async () => {
     const { windows } = await wdock(['guest', 'screen', 'travel'])
-    const { url, token } = server ?? { url: '', token: '' }
+    const { url, token } = bench.server ?? { url: '', token: '' }
     expect(windows).toEqual([{ url, token, view: `guest/${laptopId}/${guestThereId}` }])
   })
 })

@@ -9,10 +9,12 @@ import type { MigrationRecord } from '../../shared/models/migration.ts'
 import type { MigrationResult, Operation } from '../../shared/models/operation.ts'
 import {
   amountWords,
+  checkpointPhaseWord,
   guestStateWord,
   outcomeWord,
   paceWords,
   phaseWord,
+  restorePhaseWord,
   tookWords,
 } from '../../shared/words.ts'
 import { printable } from './table.ts'
@@ -78,10 +80,25 @@ export function groupedCode(code: string): string {
   return `${code.slice(0, 3)} ${code.slice(3)}`
 }
 
+function workPhaseWord(work: Operation['work']): string {
+  switch (work.kind) {
+    case 'creating':
+      return work.kind
+    case 'migration':
+      return phaseWord(work.phase)
+    case 'checkpoint':
+      return `checkpoint: ${checkpointPhaseWord(work.phase)}`
+    case 'restore':
+      return `restoring: ${restorePhaseWord(work.phase)}`
+    default:
+      return assertNever(work)
+  }
+}
+
 /** One line about a running operation: `copying memory · 61 MB of 105 MB · 11 MB/s · about 4 s left`. */
 export function progressWords(operation: Operation): string {
   const { progress, work, state } = operation
-  const phase = work.kind === 'migration' ? phaseWord(work.phase) : 'creating'
+  const phase = workPhaseWord(work)
   const parts = [state.kind === 'cancelling' ? 'cancelling' : phase]
   if (progress.totalBytes !== null || progress.doneBytes > 0) parts.push(amountWords(progress))
   const pace = paceWords(progress)

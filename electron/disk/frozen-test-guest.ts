@@ -2,7 +2,7 @@
  * For tests: a small emulated guest without an operating system, whose disk is written as its own controller would, and
  * monitor connections that break off at a chosen command, as if the host had died there.
  */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { connect } from 'node:net'
 import { PassThrough, Writable } from 'node:stream'
 import { mebibyteBytes } from '../../shared/models/guest-definition.ts'
@@ -65,8 +65,10 @@ export function missingPatterns(
 ): string[] {
   return wanted.flatMap(([pattern, offset]) => {
     const args = ['-r', '-f', 'qcow2', '-c', `read -P ${pattern} ${offset} 1M`, path]
-    const said = execFileSync('qemu-io', args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString()
-    return said.includes('verification failed') ? [`${pattern} at ${offset}`] : []
+    const { stdout, stderr, status } = spawnSync('qemu-io', args, { encoding: 'utf8' })
+    if (stdout.includes('verification failed')) return [`${pattern} at ${offset}`]
+    if (status !== 0) throw new Error(`qemu-io: ${stderr}`)
+    return []
   })
 }
 

@@ -172,6 +172,27 @@ export function chainName(paths: readonly string[]): string {
   return `json:${JSON.stringify(chain)}`
 }
 
+/**
+ * Copies into a qcow2 that nobody has open what an NBD export has below it, and leaves it standing alone. What is in
+ * the image already stays. May be broken off and called again. @param onProgress of the whole, 0 to 1
+ * @throws disk.locked, disk.truncated, host.disk_full, host.no_permission, disk.image_tool_failed, host.cancelled
+ */
+export async function fillFromExport(
+  path: string,
+  from: { socketPath: string; exportName: string },
+  options: Pick<ImportOptions, 'onProgress' | 'signal'> = {},
+): Promise<void> {
+  const server = { type: 'unix', path: from.socketPath }
+  const backing = { driver: 'nbd', server, export: from.exportName, 'read-only': true }
+  const chain = { driver: 'qcow2', file: { driver: 'file', filename: resolve(path) }, backing }
+  const args = ['rebase', '-p', '-b', '', `json:${JSON.stringify(chain)}`]
+  await runImageTool(args, path, longMs, options.signal, (text) => {
+    const fraction = progressIn(text)
+    if (fraction !== null) options.onProgress?.(fraction)
+  })
+  await syncFile(path)
+}
+
 export interface ImportOptions {
   /** Of the whole, 0 to 1. */
   onProgress?: (fraction: number) => void

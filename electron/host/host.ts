@@ -18,6 +18,12 @@ import { acquireHostLock } from '../platform/host-lock.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { type Environment, type Paths, resolvePaths } from '../platform/paths.ts'
 import { systemRandom } from '../platform/random.ts'
+import { KeyStore } from '../vault/key-store.ts'
+import { startVaultThread } from '../vault/service/vault-thread.ts'
+import { Checkpoints, type CheckpointsOptions, vaultFolders } from './checkpoints/checkpoints.ts'
+import { Lending, lendingHandlers, restoreHandler } from './checkpoints/lending.ts'
+import { Restores } from './checkpoints/restore.ts'
+import { RuleBook } from './checkpoints/rules.ts'
 import { Docking } from './docking/docking.ts'
 import type { Faults } from './docking/faults.ts'
 import { MigrationHistory } from './docking/history.ts'
@@ -25,9 +31,11 @@ import { LinkRates } from './docking/link-rates.ts'
 import { BootFileStore } from './guests/boot-files.ts'
 import { demoAvailable } from './guests/guest-creation.ts'
 import { Guests } from './guests/guests.ts'
+import type { LocalGuest } from './guests/local-guest.ts'
+import { Trash } from './guests/trash.ts'
 import { Machine } from './machine.ts'
 import { capabilitiesInSight, Neighbours } from './neighbours.ts'
-import { Operations } from './operations.ts'
+import { Operations, type RunningOperation } from './operations.ts'
 import { PeerCalls } from './peer-calls.ts'
 import { Pictures } from './pictures.ts'
 import { Screens } from './screens.ts'
@@ -48,6 +56,10 @@ export interface RunningHost {
   readonly service: ContractHandlers & { readonly screens: { connect(ticket: string): Promise<Duplex> } }
   readonly paths: Paths
   readonly log: Log
+  /** To be called when the PC is about to sleep: makes the checkpoints that are wanted then, `withinMs` at most. */
+  beforeSleep(withinMs: number): Promise<void>
+  /** To be called before `stop`, while everything still works: makes the checkpoints that are wanted then. */
+  beforeStop(withinMs: number): Promise<void>
   /** Lets go of everything; guests run on. */
   stop(): Promise<void>
 }
@@ -60,12 +72,15 @@ export async function startHost(options: HostOptions): Promise<RunningHost> {
     cleanup.add('release the lock', await acquireHostLock(join(paths.data, 'host.lock')))
     const log = createLog({ path: join(paths.data, 'host.log') })
     cleanup.add('write the log', () => log.flush())
-    const service = await compose(options, paths, log, cleanup)
+    const { service, checkpoints } = await compose(options, paths, log, cleanup)
+    const { automatic } = checkpoints
     const stop = async (): Promise<void> => {
       log.info('host stopping')
       for (const { name, error } of await cleanup.run()) log.error('stopping failed', { step: name, error })
     }
-    return { service, paths, log, stop }
+    const beforeSleep = (withinMs: number): Promise<void> => automatic.beforeSleep(withinMs)
+    const beforeStop = (withinMs: number): Promise<void> => automatic.onQuit(withinMs)
+    return { service, paths, log, beforeSleep, beforeStop, stop }
   } catch (error) {
     await cleanup.run()
     throw error
@@ -77,7 +92,7 @@ async function compose(
   paths: Paths,
   log: Log,
   cleanup: Disposer,
-): Promise<RunningHost['service']> {
+): Promise<{ service: RunningHost['service']; checkpoints: Checkpoints }> {
   const clock = systemClock
   const random = systemRandom
   const dataDir = paths.data
@@ -95,7 +110,8 @@ async function compose(
     isDemo: env.WDOCK_DEMO === '1',
     demoGuestAvailable: await demoAvailable(demoGuestDir),
   }
-  const store = new StateStore(firstState(net, settings, history, paths, facts))
+  const rules = await RuleBook.open(dataDir, log)
+  const store = new StateStore(firstState(net, settings, { history, rules }, paths, facts))
   cleanup.add('end the watchers', () => store.close())
   history.feed(store)
   const operations = new Operations(store, clock, log)
@@ -111,32 +127,56 @@ async function compose(
   })
   cleanup.add('let go of the guests', () => guests.release())
   await guests.load()
+  const pictures = new Pictures(guests, calls)
   const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log, faults }
+  const kept = composeCheckpoints({ ...parts, pictures, rules, paths, net }, cleanup)
   const docking = new Docking(
-    { ...parts, dataDir, journalDir: join(dataDir, 'journal') },
+    { ...parts, dataDir, journalDir: join(dataDir, 'journal'), beforeMove: kept.beforeMove },
     history,
     new LinkRates(calls, clock),
   )
   cleanup.add('stop docking', () => docking.close())
-  const pictures = new Pictures(guests, calls)
+  cleanup.add('make no more checkpoints', () => kept.checkpoints.automatic.close())
+  cleanup.add('leave restores to the next host', () => kept.restores.close())
   const screens = new Screens(guests, net, clock, random)
   const neighbours = new Neighbours({ calls, guests, machine, store, log })
   cleanup.add('stop watching neighbours', () => neighbours.close())
   await docking.start()
+  await kept.checkpoints.start()
+  await kept.restores.takeUp()
   await neighbours.start()
   log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
-  const handlers = hostHandlers({
-    store,
-    guests,
-    docking,
-    operations,
-    neighbours,
-    net,
-    settings,
-    pictures,
-    screens,
+  const handlers = hostHandlers({ ...parts, docking, neighbours, net, settings, pictures, screens, ...kept })
+  const service = { ...handlers, screens: { connect: (ticket: string) => screens.connect(ticket) } }
+  return { service, checkpoints: kept.checkpoints }
+}
+
+/** Everything about checkpoints; nothing of it waits for a store. */
+function composeCheckpoints(
+  from: Omit<CheckpointsOptions, 'connect' | 'dock' | 'keys'> & { net: DockNet },
+  cleanup: Disposer,
+) {
+  const { net, paths, guests, log } = from
+  const { azurite: azuriteFolder } = vaultFolders(paths)
+  const checkpoints = new Checkpoints({
+    ...from,
+    connect: (onEvent) => startVaultThread({ onEvent, log, azuriteFolder }),
+    dock: { id: net.id, name: () => net.name },
+    keys: new KeyStore(paths.config),
   })
-  return { ...handlers, screens: { connect: (ticket) => screens.connect(ticket) } }
+  cleanup.add('close the vault', () => checkpoints.close())
+  const { desk, maker, automatic } = checkpoints
+  const lending = new Lending({ ...from, desk })
+  cleanup.add('stop following links', () => lending.close())
+  const trash = new Trash(paths.data)
+  const restores = new Restores({ ...from, desk, maker, dockId: net.id, guests, trash })
+  return {
+    checkpoints,
+    restores,
+    restore: restoreHandler(restores),
+    lending: lendingHandlers(lending, restores),
+    beforeMove: (guest: LocalGuest, move: RunningOperation) => automatic.beforeMove(guest, move),
+  }
 }
 
 async function openNet(
@@ -168,7 +208,7 @@ function overridesFrom(env: Environment): Partial<HostState['settings']> {
 function firstState(
   net: DockNet,
   settings: Settings,
-  history: MigrationHistory,
+  kept: { history: MigrationHistory; rules: RuleBook },
   paths: Paths,
   facts: Pick<HostState['info'], 'appVersion' | 'isDemo' | 'demoGuestAvailable'>,
 ): HostState {
@@ -186,7 +226,11 @@ function firstState(
     guests: [],
     operations: [],
     pairings: [],
-    migrations: history.records,
+    migrations: kept.history.records,
+    vault: { kind: 'none' },
+    checkpoints: [],
+    checkpointRules: kept.rules.changed,
+    lentLinks: [],
   }
 }
 

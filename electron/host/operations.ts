@@ -4,6 +4,7 @@
  * exactly once. Relies on the state store; operations of other docks are mirrored into the same list.
  */
 import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
+import { formatDuration } from '../../shared/format.ts'
 import type { Operation, OperationState } from '../../shared/models/operation.ts'
 import type { Clock } from '../platform/clock.ts'
 import { Disposer } from '../platform/dispose.ts'
@@ -63,6 +64,9 @@ export class RunningOperation {
   cancel(): void {
     if (this.#view.state.kind === 'cancelling') return
     if (!this.cancellable) {
+      if (this.#view.work.kind === 'checkpoint') throw fail('vault.already_kept')
+      if (this.#view.work.kind === 'restore')
+        throw fail('restore.too_late_to_cancel', { name: this.#view.guestName })
       throw fail('migration.too_late_to_cancel', { name: this.#view.guestName, dock: 'the other PC' })
     }
     this.#set({ ...this.#view, state: { kind: 'cancelling' } })
@@ -205,6 +209,20 @@ export function hasEnded(operation: Operation): boolean {
   return operation.state.kind !== 'running' && operation.state.kind !== 'cancelling'
 }
 
-function workInWords(operation: Operation): string {
-  return operation.work.kind === 'migration' ? 'it is moving' : 'it is being created'
+const works: Record<Operation['work']['kind'], string> = {
+  creating: 'it is being created',
+  migration: 'it is moving',
+  checkpoint: 'a checkpoint of it is being made',
+  restore: 'it is being restored',
+}
+
+/** A rate that has all but stopped says nothing of the time that is left. */
+const longestToldMs = 24 * 3600 * 1000
+
+function workInWords({ work, progress }: Operation): string {
+  // People may wait for it: the guest runs already, and looks as if it were free.
+  const longestMs = work.kind === 'restore' ? progress.timeLeft?.maxMs : undefined
+  return longestMs === undefined || longestMs > longestToldMs
+    ? works[work.kind]
+    : `${works[work.kind]}, for up to ${formatDuration(longestMs)} more`
 }

@@ -4,7 +4,10 @@ import type { ContractHandlers } from '../../shared/contract-handlers.ts'
 import { fail } from '../../shared/errors/index.ts'
 import { parseAddress } from '../docks/address.ts'
 import type { DockNet, PairingInfo } from '../docks/dock-net.ts'
+import type { Random } from '../platform/random.ts'
 import { socketPaths } from '../qemu/sockets.ts'
+import type { Checkpoints } from './checkpoints/checkpoints.ts'
+import { checkpointHandlers, vaultHandlers } from './checkpoints/handlers.ts'
 import type { Docking } from './docking/docking.ts'
 import { listFolder } from './files.ts'
 import type { Guests } from './guests/guests.ts'
@@ -25,6 +28,10 @@ export interface ServiceParts {
   settings: Settings
   pictures: Pictures
   screens: Screens
+  checkpoints: Checkpoints
+  restore: ContractHandlers['checkpoints']['restore']
+  lending: ContractHandlers['lending']
+  random: Random
 }
 
 const logTailBytes = 64 * 1024
@@ -38,14 +45,10 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
     },
     guests: guestHandlers(parts),
     docks: dockHandlers(parts),
-    migrations: {
-      check: (request) => docking.check(request),
-      start: (request) => docking.move(request),
-      settle: async ({ migrationId, choice }) => {
-        await docking.settle(migrationId, choice)
-        return {}
-      },
-    },
+    migrations: migrationHandlers(docking),
+    vault: vaultHandlers({ ...parts, ...parts.checkpoints }),
+    checkpoints: { ...checkpointHandlers({ ...parts, ...parts.checkpoints }), restore: parts.restore },
+    lending: parts.lending,
     operations: {
       cancel: async ({ operationId }) => {
         await docking.cancel(operationId)
@@ -110,6 +113,17 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
         return {}
       },
     }
+  }
+}
+
+function migrationHandlers(docking: Docking): ContractHandlers['migrations'] {
+  return {
+    check: (request) => docking.check(request),
+    start: (request) => docking.move(request),
+    settle: async ({ migrationId, choice }) => {
+      await docking.settle(migrationId, choice)
+      return {}
+    },
   }
 }
 

@@ -27,13 +27,7 @@ const neverAborted = new AbortController().signal
 
 /** Builds the router that the transports serve. */
 export function createHostRouter(service: HostService, options: RouterOptions) {
-  const os = implement(contract).use(async ({ next }) => {
-    try {
-      return await next()
-    } catch (error) {
-      throw toCallFailure(error)
-    }
-  })
+  const os = implementContract()
   return os.router({
     state: {
       get: os.state.get.handler(pass(service.state.get)),
@@ -69,6 +63,7 @@ export function createHostRouter(service: HostService, options: RouterOptions) {
       start: os.migrations.start.handler(pass(service.migrations.start)),
       settle: os.migrations.settle.handler(pass(service.migrations.settle)),
     },
+    ...checkpointRoutes(os, service),
     operations: {
       cancel: os.operations.cancel.handler(pass(service.operations.cancel)),
       dismiss: os.operations.dismiss.handler(pass(service.operations.dismiss)),
@@ -84,6 +79,48 @@ export function createHostRouter(service: HostService, options: RouterOptions) {
       }),
     },
   })
+}
+
+/** The contract, to be given handlers; whatever one of them throws becomes `FAILED`. */
+function implementContract() {
+  return implement(contract).use(async ({ next }) => {
+    try {
+      return await next()
+    } catch (error) {
+      throw toCallFailure(error)
+    }
+  })
+}
+
+function checkpointRoutes(os: ReturnType<typeof implementContract>, service: HostService) {
+  const { vault, checkpoints, lending } = service
+  return {
+    vault: {
+      create: os.vault.create.handler(pass(vault.create)),
+      open: os.vault.open.handler(pass(vault.open)),
+      look: os.vault.look.handler(pass(vault.look)),
+      phrase: os.vault.phrase.handler(pass(vault.phrase)),
+      phraseSeen: os.vault.phraseSeen.handler(pass(vault.phraseSeen)),
+      forget: os.vault.forget.handler(pass(vault.forget)),
+      stats: os.vault.stats.handler(pass(vault.stats)),
+      check: os.vault.check.handler(pass(vault.check)),
+      sweep: os.vault.sweep.handler(pass(vault.sweep)),
+    },
+    checkpoints: {
+      make: os.checkpoints.make.handler(pass(checkpoints.make)),
+      restore: os.checkpoints.restore.handler(pass(checkpoints.restore)),
+      relabel: os.checkpoints.relabel.handler(pass(checkpoints.relabel)),
+      remove: os.checkpoints.remove.handler(pass(checkpoints.remove)),
+      picture: os.checkpoints.picture.handler(pass(checkpoints.picture)),
+      changeRules: os.checkpoints.changeRules.handler(pass(checkpoints.changeRules)),
+    },
+    lending: {
+      lend: os.lending.lend.handler(pass(lending.lend)),
+      revoke: os.lending.revoke.handler(pass(lending.revoke)),
+      look: os.lending.look.handler(pass(lending.look)),
+      receive: os.lending.receive.handler(pass(lending.receive)),
+    },
+  }
 }
 
 export type HostRouter = ReturnType<typeof createHostRouter>

@@ -19,7 +19,15 @@ import { Disposer } from './dispose.ts'
 import { acquireHostLock } from './host-lock.ts'
 import { createLog } from './log.ts'
 import { choosePaths, resolvePaths } from './paths.ts'
-import { endProcess, isAlive, processIdentity, runTool, spawnDetached, ToolEnded } from './processes.ts'
+import {
+  endProcess,
+  isAlive,
+  processIdentity,
+  runTool,
+  spawnDetached,
+  startOfLiving,
+  ToolEnded,
+} from './processes.ts'
 
 let dir: string
 beforeEach(async () => {
@@ -155,6 +163,17 @@ describe('processes', () => {
     expect(isAlive({ ...identity, startTicks: identity.startTicks - 1 })).toBe(false)
     await endProcess(identity, { graceMs: 1000 })
     expect(isAlive(identity)).toBe(false)
+  })
+
+  it('live until their last thread has ended', () => {
+    const stat = (state: string, threads: number) =>
+      `41 (qemu (x) y) ${state} 1 41 41 0 -1 0 0 0 0 0 0 0 0 0 20 0 ${threads} 0 7700 0 0`
+    expect(startOfLiving(stat('S', 3))).toBe(7700)
+    // Its first thread has ended, and the others hold its files.
+    expect(startOfLiving(stat('Z', 3))).toBe(7700)
+    expect(startOfLiving(stat('Z', 1))).toBeNull()
+    expect(startOfLiving(stat('X', 1))).toBeNull()
+    expect(startOfLiving('')).toBeNull()
   })
 
   it('are ended by force when they do not listen', async () => {

@@ -23,12 +23,23 @@ export function processIdentity(pid: number): ProcessIdentity | null {
   } catch {
     return null
   }
+  const startTicks = startOfLiving(stat)
+  return startTicks === null ? null : { pid, startTicks }
+}
+
+/**
+ * When a process started, in clock ticks since boot; null when nothing of it lives. A process that is killed looks like a
+ * zombie as soon as its first thread has ended, while the others still hold its files, locks and sockets: it lives
+ * until the last one is gone. @param stat what /proc/PID/stat says (proc(5))
+ */
+export function startOfLiving(stat: string): number | null {
   // The command name may hold spaces and brackets: count fields from the last closing bracket.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const state = fields[0]
+  const threads = Number(fields[17])
   const startTicks = Number(fields[19])
-  if (state === 'Z' || state === 'X' || !Number.isFinite(startTicks)) return null
-  return { pid, startTicks }
+  if (!Number.isFinite(startTicks) || state === 'X') return null
+  return state === 'Z' && threads <= 1 ? null : startTicks
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

@@ -8,6 +8,12 @@ import { fail } from '../../shared/errors/index.ts'
 import { type GuestDefinition, mebibyteBytes } from '../../shared/models/guest-definition.ts'
 import { socketPaths } from './sockets.ts'
 
+/** What is still to come of a disk, served over NBD on a unix socket of this PC. */
+export interface RemoteBacking {
+  socketPath: string
+  exportName: string
+}
+
 /** One disk of the guest with its files on this PC. */
 export interface LaunchDisk {
   nodeName: string
@@ -15,6 +21,8 @@ export interface LaunchDisk {
   topPath: string
   /** Immutable layers, bottom first. */
   layerPaths: readonly string[]
+  /** Below all layers; null where everything is here. */
+  remote?: RemoteBacking | null
 }
 
 /** Where the files of `definition.boot` are on this PC, absolute; the same kind as there. */
@@ -47,6 +55,8 @@ export interface LaunchSpec {
   pluggedCores?: readonly PluggedCore[]
   /** Whether this QEMU was built with seccomp: `QemuInfo.hasSandbox`. */
   sandbox: boolean
+  /** Leads nowhere with the guest's network card: for a trial that nobody may notice. Default false. */
+  isolated?: boolean
 }
 
 /**
@@ -69,7 +79,7 @@ export function buildCommandLine(spec: LaunchSpec): string[] {
     ...memoryArgs(spec),
     ...deviceArgs(),
     ...diskArgs(spec),
-    ...networkArgs(spec.definition),
+    ...networkArgs(spec),
     ...bootArgs(spec),
     ...consoleArgs(spec),
     ...(spec.pluggedCores ?? []).flatMap(pluggedCoreArgs),
@@ -207,7 +217,7 @@ function diskArgs({ disks }: LaunchSpec): string[] {
  * never followed.
  */
 function blockChain(disk: LaunchDisk): Record<string, unknown> {
-  let below: Record<string, unknown> | null = null
+  let below = remoteNode(disk)
   for (const [index, path] of disk.layerPaths.entries()) {
     below = {
       driver: 'qcow2',
@@ -240,12 +250,37 @@ function blockChain(disk: LaunchDisk): Record<string, unknown> {
   }
 }
 
+/**
+ * For how long QEMU waits for a server that is gone, in seconds, before reads of the guest fail: the host may be
+ * started again only after days. QEMU's own limit is 136 years.
+ */
+const reconnectDelayS = 30 * 24 * 3600
+
+/** The node of a disk that is still to come, below its layers. */
+export function remoteNodeName(nodeName: string): string {
+  return `${nodeName}-remote`
+}
+
+function remoteNode({ nodeName, remote = null }: LaunchDisk): Record<string, unknown> | null {
+  if (remote === null) return null
+  return {
+    driver: 'nbd',
+    'node-name': remoteNodeName(nodeName),
+    'read-only': true,
+    server: { type: 'unix', path: remote.socketPath },
+    export: remote.exportName,
+    'reconnect-delay': reconnectDelayS,
+  }
+}
+
 /** No option ROM: its size would have to agree on every dock. A guest boots from disk, ISO or kernel. */
-function networkArgs(definition: GuestDefinition): string[] {
+function networkArgs({ definition, isolated = false }: LaunchSpec): string[] {
   if (definition.network === 'none') return []
+  // A hub with nobody else on it: the guest sees the same card, and reaches nothing.
+  const netdev = isolated ? { type: 'hubport', id: 'net0', hubid: 0 } : { type: 'user', id: 'net0' }
   return [
     '-netdev',
-    JSON.stringify({ type: 'user', id: 'net0' }),
+    JSON.stringify(netdev),
     '-device',
     JSON.stringify({
       driver: 'virtio-net-pci',

@@ -23,7 +23,9 @@ function snapshot(dockName: string): HostEvent {
     isDemo: false,
   }
   const lists = { docks: [], guests: [], operations: [], pairings: [], migrations: [] }
-  return { type: 'snapshot', state: { info, settings: { ...settings, dockName }, ...lists } }
+  const kept = { checkpoints: [], checkpointRules: [], lentLinks: [] }
+  const vault = { vault: { kind: 'none' as const }, ...kept }
+  return { type: 'snapshot', state: { info, settings: { ...settings, dockName }, ...lists, ...vault } }
 }
 
 it('hands on every state in order and watches again when the stream ends or fails', async () => {

@@ -10,6 +10,14 @@ it('leads to the views there are', () => {
   expect(routeOfLink('wdock://settings/')).toBe('#/settings')
   expect(routeOfLink(`WDOCK:guest/${dock}/${guest}`)).toBe(`#/guest/${dock}/${guest}`)
   expect(routeOfLink('wdock:pair/p-1')).toBe('#/pair/p-1')
+  expect(routeOfLink('wdock:moves')).toBe('#/moves')
+  expect(routeOfLink(`wdock:checkpoints/${guest}`)).toBe(`#/checkpoints/${guest}`)
+})
+
+it('leads to what is lent, whole with its key, for the page to look at', () => {
+  const link = `wdock:lend?u=${encodeURIComponent('https://a.example/c?sv=1&sig=x%2B')}&p=1#${'k'.repeat(43)}`
+  expect(routeOfLink(link)).toBe(`#/receive?link=${encodeURIComponent(link)}`)
+  expect(routeOfLink(`wdock:lend?u=${'x'.repeat(9000)}`)).toBeNull()
 })
 
 it.each([

@@ -22,7 +22,8 @@ export function menuTemplate(options: MenuOptions): MenuItemConstructorOptions[]
       label: options.appName,
       submenu: [
         { label: 'Desk', accelerator: 'CmdOrCtrl+1', click: () => options.show('#/') },
-        { label: 'History', accelerator: 'CmdOrCtrl+2', click: () => options.show('#/history') },
+        { label: 'Checkpoints', accelerator: 'CmdOrCtrl+2', click: () => options.show('#/checkpoints') },
+        { label: 'Moves', accelerator: 'CmdOrCtrl+3', click: () => options.show('#/moves') },
         { label: 'Settings', accelerator: 'CmdOrCtrl+,', click: () => options.show('#/settings') },
         { type: 'separator' },
         { label: 'Quit (guests go on)', accelerator: 'CmdOrCtrl+Q', click: () => options.quit() },

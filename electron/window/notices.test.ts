@@ -27,6 +27,10 @@ function state(change: Partial<HostState> = {}): HostState {
     operations: [],
     pairings: [],
     migrations: [],
+    vault: { kind: 'none' },
+    checkpoints: [],
+    checkpointRules: [],
+    lentLinks: [],
     ...change,
   }
 }
@@ -124,4 +128,23 @@ it('sums up what runs here', () => {
   expect(summaryOf(state())).toBe('no guests run here')
   expect(isMoving(state({ operations: [move(running)] }))).toBe(true)
   expect(summaryOf(state({ operations: [move(running)] }))).toBe('no guests run here, one is moving')
+})
+
+it('tells of a checkpoint that was not made by itself, and of no other', () => {
+  const error = { code: 'x', message: 'It is full.', fix: 'Free some space.', permanent: false, detail: null }
+  const failed = { kind: 'failed', endedAtMs: 1, error } as const
+  const checkpoint = (kind: Operation['state'], reason: 'person' | 'interval'): Operation => ({
+    ...move(kind),
+    work: { kind: 'checkpoint', checkpointId: 'c'.repeat(32), reason, phase: 'freezing', freezeMs: null },
+  })
+  const between = (to: Operation['state'], reason: 'person' | 'interval') =>
+    noticesBetween(
+      state({ operations: [checkpoint(running, reason)] }),
+      state({ operations: [checkpoint(to, reason)] }),
+    )
+  expect(between(failed, 'interval')).toMatchObject([
+    { title: 'No checkpoint of web was made', body: 'It is full. Free some space.', urgent: false },
+  ])
+  expect(between(failed, 'person')).toEqual([])
+  expect(between(done, 'interval')).toEqual([])
 })

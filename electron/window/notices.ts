@@ -1,6 +1,6 @@
 /**
- * What is worth a desktop notification: a guest arrived or left by somebody else's click, a move failed, a dock
- * asks to be paired. Pure: two states in, the news between them out. Nothing that was already there at the
+ * What is worth a desktop notification: a guest arrived or left by somebody else's click, a move failed, a checkpoint
+ * that was to be made by itself failed, a dock asks to be paired. Pure: two states in, the news between them out. Nothing that was already there at the
  * first state is news.
  */
 import { formatDuration } from '../../shared/format.ts'
@@ -48,6 +48,7 @@ function operationNotices(before: HostState, after: HostState): Notice[] {
 }
 
 function noticeOf(operation: Operation, state: HostState): Notice | null {
+  if (operation.work.kind === 'checkpoint') return checkpointNotice(operation, state)
   if (operation.work.kind !== 'migration') return null
   const arrived = operation.work.toDockId === state.info.dockId
   const route = `#/guest/${operation.work.toDockId}/${operation.guestId}`
@@ -62,6 +63,18 @@ function noticeOf(operation: Operation, state: HostState): Notice | null {
   }
   if (operation.state.kind !== 'done') return null
   return { title: movedTitle(operation.guestName, arrived), body: movedBody(operation), route, urgent: false }
+}
+
+/** One that was to be made by itself: who asked for one looks at the screen. */
+function checkpointNotice(operation: Operation, { info }: HostState): Notice | null {
+  const { work, state, guestName, guestId } = operation
+  if (work.kind !== 'checkpoint' || work.reason === 'person' || state.kind !== 'failed') return null
+  return {
+    title: `No checkpoint of ${guestName} was made`,
+    body: `${state.error.message} ${state.error.fix}`,
+    route: `#/guest/${info.dockId}/${guestId}`,
+    urgent: false,
+  }
 }
 
 function movedTitle(guestName: string, arrived: boolean): string {

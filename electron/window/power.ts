@@ -1,5 +1,6 @@
 /**
- * Keeps this PC awake while a guest moves, and writes down when it slept, which explains most links that broke.
+ * Keeps this PC awake while a guest moves, has what is wanted done before it sleeps, and writes down when it slept,
+ * which explains most links that broke.
  * A sleep in the middle of a move is settled like any other broken link.
  */
 import type { PowerMonitor, PowerSaveBlocker } from 'electron'
@@ -19,8 +20,12 @@ export function stayAwakeWhileMoving(blocker: PowerSaveBlocker): StateListener {
   }
 }
 
-export function logSleep(monitor: PowerMonitor, log: Log): void {
-  monitor.on('suspend', () => log.info('the PC goes to sleep'))
+/** @param beforeSleep what is to be done in the moments that a PC gives for it; it logs its own failures */
+export function followSleep(monitor: PowerMonitor, beforeSleep: () => Promise<void>, log: Log): void {
+  monitor.on('suspend', () => {
+    log.info('the PC goes to sleep')
+    void beforeSleep()
+  })
   monitor.on('resume', () => log.info('the PC woke up'))
 }
 

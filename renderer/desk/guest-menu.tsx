@@ -3,11 +3,13 @@ import { Menu } from '@base-ui/react/menu'
 import { Ellipsis } from 'lucide-react'
 import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
+import { mayCheckpoint } from '../model/checkpoint-words.ts'
 import { canDelete, commandsFor, mayMove } from '../model/guest-words.ts'
 import type { GuestCommand } from '../state/actions.ts'
-import { useActions } from '../state/app-context.tsx'
+import { useActions, useHost } from '../state/app-context.tsx'
+import { makeKey } from '../state/checkpoint-actions.ts'
 import { navigate } from '../state/route.ts'
-import { ask } from '../state/ui-store.ts'
+import { ask, usePending } from '../state/ui-store.ts'
 
 interface GuestMenuProps {
   guest: Guest
@@ -34,6 +36,7 @@ export function GuestMenu({ guest, isHere, targets }: GuestMenuProps) {
               Open
             </Menu.Item>
             {isHere && <CommandItems guest={guest} />}
+            <CheckpointItems guest={guest} isHere={isHere} />
             {isHere && mayMove(guest) && <SendItems guest={guest} targets={targets} />}
             {isHere && <EditItems guest={guest} />}
           </Menu.Popup>
@@ -55,6 +58,33 @@ function CommandItems({ guest }: { guest: Guest }) {
       {label}
     </Menu.Item>
   ))
+}
+
+function CheckpointItems({ guest, isHere }: { guest: Guest; isHere: boolean }) {
+  const actions = useActions()
+  const pending = usePending(makeKey(guest.id))
+  const hasVault = useHost((state) => state.vault.kind !== 'none')
+  const { dockId, id: guestId } = guest
+  return (
+    <>
+      <Menu.Separator className="menu__line" />
+      {isHere && mayCheckpoint(guest) && (
+        <Menu.Item
+          className="menu__item"
+          disabled={pending}
+          onClick={() => (hasVault ? void actions.makeCheckpoint(guest) : navigate({ kind: 'vault' }))}
+        >
+          {hasVault ? 'Checkpoint now' : 'Checkpoint now… (choose a place first)'}
+        </Menu.Item>
+      )}
+      <Menu.Item
+        className="menu__item"
+        onClick={() => navigate({ kind: 'guest', dockId, guestId, tab: 'checkpoints' })}
+      >
+        Checkpoints
+      </Menu.Item>
+    </>
+  )
 }
 
 function SendItems({ guest, targets }: { guest: Guest; targets: readonly Dock[] }) {

@@ -1,11 +1,12 @@
 /**
- * A guest's screen as a small monitor. On the desk a guest is arriving at, it fills from below in proportion to
- * the bytes that have come; the percentage stands on it.
+ * A guest's screen as a small monitor. On the desk a guest is arriving at, or while it is fetched from the vault, it
+ * fills from below in proportion to the bytes that have come; the percentage stands on it.
  */
 import { Monitor, Moon, Pause, Unplug } from 'lucide-react'
 import { useRef } from 'react'
 import type { Guest } from '../../shared/models/guest.ts'
 import { hasLiveScreen } from '../model/guest-words.ts'
+import { useCheckpointPicture } from '../state/checkpoint-pictures.ts'
 import { usePicture } from '../state/pictures.ts'
 
 interface GuestPictureProps {
@@ -32,6 +33,20 @@ export function GuestPicture({ guest, fill }: GuestPictureProps) {
             <Pause size={14} aria-hidden /> paused
           </span>
         )}
+      </div>
+    </div>
+  )
+}
+
+/** The monitor of a guest that is fetched before it runs: what its checkpoint shows, filling up. */
+export function RestoringPicture({ checkpointId, share }: { checkpointId: string; share: number }) {
+  const frame = useRef<HTMLDivElement>(null)
+  const src = useCheckpointPicture({ id: checkpointId, hasPicture: true }, frame)
+  return (
+    <div className="monitor" ref={frame}>
+      <div className="monitor__glass">
+        {src === null ? <Placeholder dark={false} /> : <Screen src={src} look="ghost" />}
+        <Fill src={src} share={share} />
       </div>
     </div>
   )

@@ -11,7 +11,7 @@ import { Button, buttonClass } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
 import { StateLine } from '../kit/state-line.tsx'
 import { isUnderWay, type Stand } from '../model/desk-view.ts'
-import { acceleratorWord, mayMove, stateTone, troubleOf } from '../model/guest-words.ts'
+import { acceleratorWord, hasLiveScreen, mayMove, stateTone, troubleOf } from '../model/guest-words.ts'
 import { doneShare } from '../model/migration-words.ts'
 import { guestKey } from '../state/actions.ts'
 import { useActions } from '../state/app-context.tsx'
@@ -20,9 +20,9 @@ import { useBlocked, usePending } from '../state/ui-store.ts'
 import { BlockedPanel } from './blocked-panel.tsx'
 import { dragHandlers } from './drag.ts'
 import { GuestMenu } from './guest-menu.tsx'
-import { GuestPicture } from './guest-picture.tsx'
+import { GuestPicture, RestoringPicture } from './guest-picture.tsx'
 import { MoveButton } from './move-button.tsx'
-import { EndedLine, WorkLines } from './move-progress.tsx'
+import { EndedLine, WorkLines } from './work-lines.tsx'
 
 interface GuestStandProps {
   guest: Guest
@@ -49,7 +49,6 @@ export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
     if (event.key.toLowerCase() !== 'm' || event.ctrlKey || event.metaKey || event.altKey) return
     if (movable && !isHere) void actions.move(pull)
   }
-  const fill = part === 'arriving' && operation !== null ? (doneShare(operation.progress) ?? 0) : null
   const targetName = blocked === null ? '' : nameOf(blocked.request.toDockId, here, props.targets)
   return (
     <article className={`stand stand--${part}`} aria-label={guest.name}>
@@ -61,7 +60,7 @@ export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
         onKeyDown={onKey}
         {...dragHandlers(guest, movable)}
       >
-        <GuestPicture guest={guest} fill={fill} />
+        <StandPicture guest={guest} part={part} operation={operation} />
       </a>
       <div className="stand__board" aria-hidden />
       <div className="stand__label" ref={anchor}>
@@ -73,7 +72,7 @@ export const GuestStand = memo(function GuestStand(props: GuestStandProps) {
             <GuestMenu guest={guest} isHere={isHere} targets={isHere ? props.targets : noDocks} />
           )}
         </div>
-        <StandState guest={guest} part={part} otherName={props.otherName} />
+        <StandState {...props} />
         <Below {...props} pull={pull} />
       </div>
       {blocked !== null && (
@@ -87,10 +86,29 @@ function nameOf(dockId: string, here: Dock, targets: readonly Dock[]): string {
   return [here, ...targets].find((dock) => dock.id === dockId)?.name ?? 'the other PC'
 }
 
-function StandState({ guest, part, otherName }: Pick<GuestStandProps, 'guest' | 'part' | 'otherName'>) {
+/** A guest on its way here, from another PC or from the vault, fills up; any other shows its screen. */
+function StandPicture({ guest, part, operation }: Pick<GuestStandProps, 'guest' | 'part' | 'operation'>) {
+  const share = operation === null ? null : (doneShare(operation.progress) ?? 0)
+  if (isBeingRestored(guest, operation) && operation?.work.kind === 'restore') {
+    return <RestoringPicture checkpointId={operation.work.checkpointId} share={share ?? 0} />
+  }
+  return <GuestPicture guest={guest} fill={part === 'arriving' ? share : null} />
+}
+
+/** Until it runs; the rest of it may still be fetched then. */
+function isBeingRestored(guest: Guest, operation: Operation | null): boolean {
+  if (operation?.work.kind !== 'restore' || !isUnderWay(operation)) return false
+  return operation.work.phase !== 'keeping-present' && !hasLiveScreen(guest.state)
+}
+
+function StandState({ guest, part, operation, otherName }: GuestStandProps) {
   switch (part) {
-    case 'standing':
+    case 'standing': {
+      if (isBeingRestored(guest, operation)) {
+        return <StateLine guest={guest} word="being restored" tone="waiting" />
+      }
       return <StateLine guest={guest} word={guestStateWord(guest.state)} tone={stateTone(guest.state)} />
+    }
     case 'leaving':
       return <StateLine guest={guest} word={`moving to ${otherName}`} tone="waiting" />
     case 'arriving':

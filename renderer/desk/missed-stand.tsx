@@ -1,16 +1,17 @@
 /**
- * A guest that was to come to this PC and did not: told where it would stand, with why and what to do, until it is
- * dismissed or tried again. Relies on nothing of the other PC, which may be away.
+ * A guest that was to come to this PC, from another one or from the vault, and did not: told where it would stand,
+ * with why and what to do, until it is dismissed or tried again. Relies on nothing of the other PC, which may be away.
  */
 import { TriangleAlert, X } from 'lucide-react'
 import { useRef } from 'react'
 import type { Dock } from '../../shared/models/dock.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
-import { Button, IconButton } from '../kit/button.tsx'
+import { Button, buttonClass, IconButton } from '../kit/button.tsx'
 import { ErrorText } from '../kit/error-notice.tsx'
 import { moveKey } from '../state/actions.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
+import { routeHref } from '../state/route.ts'
 import { useBlocked, usePending } from '../state/ui-store.ts'
 import { BlockedPanel } from './blocked-panel.tsx'
 import { UnpluggedMonitor } from './guest-picture.tsx'
@@ -21,8 +22,7 @@ export function MissedStand({ operation, here }: { operation: Operation; here: D
   const source = useHost(({ docks }) => docks.find((dock) => dock.id === fromDockId) ?? null)
   const anchor = useRef<HTMLDivElement>(null)
   const blocked = useBlocked(guestId, here.id)
-  if (fromDockId === null || state.kind !== 'failed') return null
-  const request = { guestId, fromDockId, toDockId: here.id }
+  if (state.kind !== 'failed') return null
   const sourceName = source?.name ?? 'the other PC'
   return (
     <article className="stand stand--missed" aria-label={`${guestName} did not come`}>
@@ -39,7 +39,7 @@ export function MissedStand({ operation, here }: { operation: Operation; here: D
         </div>
         <p className="state-line">
           <span className="dot dot--trouble" aria-hidden />
-          did not come, stays on {sourceName}
+          {fromDockId === null ? 'was not restored' : `did not come, stays on ${sourceName}`}
         </p>
         <div className="ended ended--bad">
           <TriangleAlert size={16} aria-hidden />
@@ -47,12 +47,28 @@ export function MissedStand({ operation, here }: { operation: Operation; here: D
             <ErrorText error={state.error} />
           </div>
         </div>
-        <TryAgain request={request} at={here.id} source={source} />
+        {fromDockId === null ? (
+          <ItsCheckpoints checkpointId={work.kind === 'restore' ? work.checkpointId : null} />
+        ) : (
+          <TryAgain request={{ guestId, fromDockId, toDockId: here.id }} at={here.id} source={source} />
+        )}
       </div>
       {blocked !== null && (
         <BlockedPanel blocked={blocked} guestName={guestName} dockName={here.name} anchor={anchor} />
       )}
     </article>
+  )
+}
+
+/** A copy has no checkpoints of its own yet: they are those of the guest it was made from. */
+function ItsCheckpoints({ checkpointId }: { checkpointId: string | null }) {
+  const guestId = useHost(
+    ({ checkpoints }) => checkpoints.find(({ id }) => id === checkpointId)?.guestId ?? null,
+  )
+  return (
+    <a className={buttonClass('plain', true)} href={routeHref({ kind: 'checkpoints', guestId })}>
+      See its checkpoints
+    </a>
   )
 }
 

@@ -1,21 +1,25 @@
-/** One guest: its screen first, then what it is, what it went through, and its log. It follows the guest when it moves. */
+/**
+ * One guest: its screen first, then its checkpoints, what it went through, what it is, and its log. It follows the
+ * guest when it moves.
+ */
 import { Tabs } from '@base-ui/react/tabs'
 import { Play } from 'lucide-react'
 import { useMemo } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import { guestStateWord } from '../../shared/words.ts'
+import { GuestCheckpoints } from '../checkpoints/guest-checkpoints.tsx'
 import { BlockedNote } from '../desk/blocked-panel.tsx'
 import { GuestMenu } from '../desk/guest-menu.tsx'
 import { MoveButton } from '../desk/move-button.tsx'
-import { EndedLine, WorkLines } from '../desk/move-progress.tsx'
-import { MigrationTable } from '../history/migration-table.tsx'
+import { EndedLine, WorkLines } from '../desk/work-lines.tsx'
 import { Button } from '../kit/button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Empty, Page } from '../kit/page.tsx'
 import { StateLine } from '../kit/state-line.tsx'
 import { findGuest, isUnderWay, latestOperations } from '../model/desk-view.ts'
 import { acceleratorWord, mayMove, stateTone } from '../model/guest-words.ts'
+import { MigrationTable } from '../moves/migration-table.tsx'
 import { guestKey } from '../state/actions.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { type GuestTab, guestTabs, navigate, type Route } from '../state/route.ts'
@@ -27,8 +31,9 @@ import { Unsettled } from './unsettled.tsx'
 
 const tabNames: Record<GuestTab, string> = {
   screen: 'Screen',
-  details: 'Details',
+  checkpoints: 'Checkpoints',
   moves: 'Moves',
+  details: 'Details',
   log: 'Log',
 }
 
@@ -48,7 +53,7 @@ export function GuestPage({ route }: { route: GuestRoute }) {
   }
   return (
     <Page wide title={guest.name} subtitle={<Subtitle guest={guest} />} aside={<PageActions guest={guest} />}>
-      <WorkOf guestId={guest.id} />
+      <WorkOf guestId={guest.id} exceptCheckpoints={route.tab === 'checkpoints'} />
       {guest.state.kind === 'unsettled' && <Unsettled guest={guest} unsettled={guest.state} />}
       {guest.state.kind === 'paused' && guest.state.reason !== undefined && (
         <StoppedByTrouble guest={guest} reason={guest.state.reason} />
@@ -73,10 +78,12 @@ function TabContent({ guest, tab }: { guest: Guest; tab: GuestTab }) {
   switch (tab) {
     case 'screen':
       return <GuestScreen guest={guest} />
-    case 'details':
-      return <GuestDetails guest={guest} />
+    case 'checkpoints':
+      return <GuestCheckpoints guest={guest} />
     case 'moves':
       return <GuestMoves guestId={guest.id} />
+    case 'details':
+      return <GuestDetails guest={guest} />
     case 'log':
       return <GuestLog guest={guest} />
   }
@@ -134,15 +141,22 @@ function PageActions({ guest }: { guest: Guest }) {
   )
 }
 
-function WorkOf({ guestId }: { guestId: string }) {
+interface WorkOfProps {
+  guestId: string
+  /** They are told at their own place on this page. */
+  exceptCheckpoints?: boolean
+}
+
+function WorkOf({ guestId, exceptCheckpoints = false }: WorkOfProps) {
   const operations = useHost((state) => state.operations)
   const operation = latestOperations(operations).get(guestId) ?? null
+  const shown = exceptCheckpoints && operation?.work.kind === 'checkpoint' ? null : operation
   return (
     <>
       <BlockedNote guestId={guestId} />
-      {operation !== null && (
+      {shown !== null && (
         <div className="page__work">
-          {isUnderWay(operation) ? <WorkLines operation={operation} /> : <EndedLine operation={operation} />}
+          {isUnderWay(shown) ? <WorkLines operation={shown} /> : <EndedLine operation={shown} />}
         </div>
       )}
     </>

@@ -2,9 +2,16 @@
 import { Check, Copy } from 'lucide-react'
 import { useState } from 'react'
 import { showDone } from '../state/toasts.ts'
-import { IconButton } from './button.tsx'
+import { Button, type ButtonLook, IconButton } from './button.tsx'
 
-export function CopyButton({ text, label }: { text: string; label: string }) {
+interface CopyButtonProps {
+  text: string
+  label: string
+  /** With this look it shows its label; without one it is a picture. */
+  look?: ButtonLook
+}
+
+export function CopyButton({ text, label, look }: CopyButtonProps) {
   const [copied, setCopied] = useState(false)
   async function copy(): Promise<void> {
     try {
@@ -15,9 +22,18 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
     setCopied(true)
     setTimeout(() => setCopied(false), 1500)
   }
+  const icon = copied ? <Check size={16} aria-hidden /> : <Copy size={16} aria-hidden />
+  const words = copied ? 'Copied' : label
+  if (look === undefined) {
+    return (
+      <IconButton label={words} onClick={() => void copy()}>
+        {icon}
+      </IconButton>
+    )
+  }
   return (
-    <IconButton label={copied ? 'Copied' : label} onClick={() => void copy()}>
-      {copied ? <Check size={16} aria-hidden /> : <Copy size={16} aria-hidden />}
-    </IconButton>
+    <Button look={look} icon={icon} onClick={() => void copy()}>
+      {words}
+    </Button>
   )
 }

@@ -9,15 +9,19 @@ interface PageProps {
   aside?: ReactNode
   subtitle?: ReactNode
   wide?: boolean
+  /** Where the way back leads, if not to the desk. */
+  back?: { href: string; name: string }
   children: ReactNode
 }
 
-export function Page({ title, aside, subtitle, wide = false, children }: PageProps) {
+const desk = { href: '#/', name: 'Desk' }
+
+export function Page({ title, aside, subtitle, wide = false, back = desk, children }: PageProps) {
   useTitle(title)
   return (
     <main className={wide ? 'page page--wide' : 'page'} aria-label={title}>
-      <a className="page__back" href="#/">
-        <ArrowLeft size={16} aria-hidden /> Desk
+      <a className="page__back" href={back.href}>
+        <ArrowLeft size={16} aria-hidden /> {back.name}
       </a>
       <header className="page__head">
         <div>

@@ -1,6 +1,8 @@
 /** Who stands where, above all while a guest moves. */
 import { describe, expect, it } from 'vitest'
 import type { ErrorShape } from '../../shared/errors/index.ts'
+import type { Operation } from '../../shared/models/operation.ts'
+import { capture, restore } from '../fixtures/checkpoints.ts'
 import {
   attic,
   badCheck,
@@ -114,5 +116,41 @@ describe('finding a guest by its address', () => {
 
   it('finds nothing where there is nothing', () => {
     expect(findGuest([], there.id, laptopId)).toBeNull()
+  })
+})
+
+describe('checkpoints and restores on the desk', () => {
+  const done = { kind: 'done' as const, endedAtMs: nowMs }
+  const failed = { kind: 'failed' as const, endedAtMs: nowMs, error: badCheck.blockers[0] as ErrorShape }
+
+  it('stand under their guest while they are under way', () => {
+    expect(parts({ guests: [arrived], operations: [capture()] })['This PC']).toEqual(['standing running'])
+    expect(parts({ guests: [arrived], operations: [restore()] })['This PC']).toEqual(['standing running'])
+  })
+
+  it('are told when they ended, if a person wanted them or they failed', () => {
+    const told = (operation: Operation, state: Operation['state']) =>
+      parts({ guests: [arrived], operations: [{ ...operation, state }] })['This PC']
+    expect(told(capture(), done)).toEqual(['standing done'])
+    expect(told(capture({ reason: 'interval' }), done)).toEqual(['standing -'])
+    expect(told(capture({ reason: 'interval' }), failed)).toEqual(['standing failed'])
+    expect(told(restore(), done)).toEqual(['standing done'])
+  })
+
+  it('made by themselves do not hide how the move before ended', () => {
+    const operations = [
+      { ...move(there, laptopId, hereId, { result }), state: done },
+      { ...capture({ reason: 'interval' }), state: done },
+    ]
+    expect(parts({ guests: [arrived], operations })['This PC']).toEqual(['standing done'])
+    const tells = desksModel(hostState({ guests: [arrived], operations })).here?.stands[0]?.operation
+    expect(tells?.work.kind).toBe('migration')
+  })
+
+  it('that failed before there was a guest are told where it would stand', () => {
+    const operations = [{ ...restore(), state: failed }]
+    const missed = desksModel(hostState({ operations })).here?.missed
+    expect(missed?.map(({ id }) => id)).toEqual(['restore-1'])
+    expect(desksModel(hostState({ guests: [arrived], operations })).here?.missed).toEqual([])
   })
 })

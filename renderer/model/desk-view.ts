@@ -1,6 +1,7 @@
 /**
  * Who stands on which desk: the pure step from the host's state to what the main view draws. A guest that moves
- * stands on two desks, whether or not the host already lists it on the second.
+ * stands on two desks, whether or not the host already lists it on the second. Relies on the host to list a guest
+ * that is being restored, as it lists one that is being created.
  */
 import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
@@ -12,7 +13,7 @@ export interface Stand {
   guest: Guest
   /** `leaving` and `arriving` are the two ends of one move. */
   part: 'standing' | 'leaving' | 'arriving'
-  /** What holds this guest, or how its last move ended while nobody has dismissed it. */
+  /** What holds this guest, or how its last move, checkpoint or restore ended while nobody has dismissed it. */
   operation: Operation | null
 }
 
@@ -20,7 +21,10 @@ export interface DeskModel {
   dock: Dock
   isHere: boolean
   stands: Stand[]
-  /** Moves to this PC that failed, where the guest would stand: told until dismissed, even while its PC is away. */
+  /**
+   * Moves to this PC and restores that failed, where the guest would stand: told until dismissed, even while its
+   * other PC is away.
+   */
   missed: Operation[]
 }
 
@@ -37,17 +41,22 @@ export function desksModel(state: HostState): DesksModel {
   return { here: desks.find((desk) => desk.isHere) ?? null, others }
 }
 
-/** The entry of a guest that people mean: where it runs, preferring the desk that was named. */
-export function findGuest(guests: readonly Guest[], guestId: string, dockId: string): Guest | null {
+/** The entry of a guest that people mean: where it runs, preferring the desk that was named, if one was. */
+export function findGuest(
+  guests: readonly Guest[],
+  guestId: string,
+  dockId: string | null = null,
+): Guest | null {
   const same = guests.filter((guest) => guest.id === guestId)
   const settled = same.filter((guest) => guest.state.kind !== 'arriving')
   return settled.find((guest) => guest.dockId === dockId) ?? settled[0] ?? same[0] ?? null
 }
 
-/** The newest operation of each guest. */
+/** The newest operation of each guest that people want to hear of. */
 export function latestOperations(operations: readonly Operation[]): ReadonlyMap<string, Operation> {
   const latest = new Map<string, Operation>()
   for (const operation of operations) {
+    if (!isTold(operation)) continue
     const known = latest.get(operation.guestId)
     if (known === undefined || known.startedAtMs <= operation.startedAtMs)
       latest.set(operation.guestId, operation)
@@ -57,6 +66,14 @@ export function latestOperations(operations: readonly Operation[]): ReadonlyMap<
 
 export function isUnderWay(operation: Operation): boolean {
   return operation.state.kind === 'running' || operation.state.kind === 'cancelling'
+}
+
+/** A checkpoint that was made by itself is no news once it has ended well. A guest that was created is seen. */
+export function isTold(operation: Operation): boolean {
+  if (isUnderWay(operation)) return true
+  const { work, state } = operation
+  if (work.kind === 'creating') return false
+  return work.kind !== 'checkpoint' || work.reason === 'person' || state.kind === 'failed'
 }
 
 function deskModel(dock: Dock, state: HostState, latest: ReadonlyMap<string, Operation>): DeskModel {
@@ -75,8 +92,8 @@ function deskModel(dock: Dock, state: HostState, latest: ReadonlyMap<string, Ope
 /** It was to come here, failed, and does not stand here in another way. */
 function hasMissed(operation: Operation, hereId: string, listedHere: readonly Guest[]): boolean {
   const { work, state, guestId } = operation
-  const isFailure = work.kind === 'migration' && work.toDockId === hereId && state.kind === 'failed'
-  return isFailure && !listedHere.some((guest) => guest.id === guestId)
+  if (state.kind !== 'failed' || listedHere.some((guest) => guest.id === guestId)) return false
+  return work.kind === 'restore' || (work.kind === 'migration' && work.toDockId === hereId)
 }
 
 function stand(guest: Guest, operation: Operation | null, hereId: string): Stand {
@@ -84,7 +101,8 @@ function stand(guest: Guest, operation: Operation | null, hereId: string): Stand
   const base = { key, guest, operation: null }
   if (operation === null) return { ...base, part: guest.state.kind === 'arriving' ? 'arriving' : 'standing' }
   if (operation.work.kind !== 'migration') {
-    return { ...base, part: 'standing', operation: isUnderWay(operation) ? operation : null }
+    // Only this PC makes and restores checkpoints; a guest of the same id elsewhere is not concerned.
+    return { ...base, part: 'standing', operation: guest.dockId === hereId ? operation : null }
   }
   const { fromDockId, toDockId } = operation.work
   if (isUnderWay(operation)) {

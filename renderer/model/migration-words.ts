@@ -59,7 +59,7 @@ function isUnsettled(error: ErrorShape): boolean {
   return error.code === 'migration.unsettled'
 }
 
-/** A sentence for a screen reader, which changes only when there is news. */
+/** A move as a sentence for a screen reader, which changes only when there is news. */
 export function announcement(operation: Operation): string {
   const { work, state, guestName } = operation
   if (work.kind !== 'migration') return ''
@@ -82,9 +82,4 @@ export function announcement(operation: Operation): string {
 function failedAnnouncement(guestName: string, error: ErrorShape): string {
   const why = `${error.message} ${error.fix}`
   return isUnsettled(error) ? why : `${guestName} was not moved. ${why}`
-}
-
-/** Only moves are announced; creating a guest is told by its own line. */
-export function isNews(operation: Operation): boolean {
-  return operation.work.kind === 'migration'
 }

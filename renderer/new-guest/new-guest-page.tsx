@@ -9,7 +9,7 @@ import { NumberField } from '../kit/number-field.tsx'
 import { Page } from '../kit/page.tsx'
 import { TextField } from '../kit/text-field.tsx'
 import { useActions, useHost } from '../state/app-context.tsx'
-import { navigate } from '../state/route.ts'
+import { navigate, routeHref } from '../state/route.ts'
 import { usePending } from '../state/ui-store.ts'
 import { type Draft, freshDraft, type Problems, readDraft, withKind } from './draft.ts'
 import { SourceFields, SourcePicker } from './source-fields.tsx'
@@ -41,7 +41,14 @@ export function NewGuestPage() {
     else navigate({ kind: 'desk' })
   }
   return (
-    <Page title="New guest">
+    <Page
+      title="New guest"
+      subtitle={
+        <p className="page__subtitle">
+          Did somebody lend you one? <a href={routeHref({ kind: 'receive', link: null })}>Paste its link</a>
+        </p>
+      }
+    >
       <form className="form" onSubmit={(event) => void submit(event)} noValidate>
         <SourcePicker
           kind={draft.kind}

@@ -1,35 +1,33 @@
 /** Where a guest comes from: four cards, and the fields that belong to the chosen one. */
-import { Radio } from '@base-ui/react/radio'
-import { RadioGroup } from '@base-ui/react/radio-group'
 import { Cpu, Disc3, HardDrive, Sparkles } from 'lucide-react'
-import type { ReactNode } from 'react'
+import { type Card, CardChoice } from '../kit/card-choice.tsx'
 import { NumberField } from '../kit/number-field.tsx'
+import { PathField } from '../kit/path-field.tsx'
 import { TextField } from '../kit/text-field.tsx'
 import type { SourceKind } from './draft.ts'
 import type { DraftProps } from './new-guest-page.tsx'
-import { PathField } from './path-field.tsx'
 
-const cards: readonly { kind: SourceKind; title: string; text: string; icon: ReactNode }[] = [
+const cards: readonly Card<SourceKind>[] = [
   {
-    kind: 'demo',
+    value: 'demo',
     title: 'Demo guest',
     text: 'A tiny Linux that is there in seconds',
     icon: <Sparkles className="cards__icon" size={20} aria-hidden />,
   },
   {
-    kind: 'disk',
+    value: 'disk',
     title: 'Disk image',
     text: 'A copy of a qcow2 or raw disk',
     icon: <HardDrive className="cards__icon" size={20} aria-hidden />,
   },
   {
-    kind: 'iso',
+    value: 'iso',
     title: 'Installation image',
     text: 'A fresh disk, started from an ISO',
     icon: <Disc3 className="cards__icon" size={20} aria-hidden />,
   },
   {
-    kind: 'kernel',
+    value: 'kernel',
     title: 'Linux kernel',
     text: 'A kernel and an initrd',
     icon: <Cpu className="cards__icon" size={20} aria-hidden />,
@@ -43,31 +41,14 @@ interface SourcePickerProps {
 }
 
 export function SourcePicker({ kind, demoAvailable, onChange }: SourcePickerProps) {
-  return (
-    <RadioGroup
-      className="cards"
-      aria-label="Where it comes from"
-      value={kind}
-      onValueChange={(next: SourceKind) => onChange(next)}
-    >
-      {cards.map((card) => {
-        const missing = card.kind === 'demo' && !demoAvailable
-        return (
-          <Radio.Root
-            key={card.kind}
-            value={card.kind}
-            className="cards__card"
-            disabled={missing}
-            aria-label={card.title}
-          >
-            {card.icon}
-            <span className="cards__title">{card.title}</span>
-            <span className="cards__text">{missing ? 'Not built on this PC: npm run setup' : card.text}</span>
-          </Radio.Root>
-        )
-      })}
-    </RadioGroup>
-  )
+  const offered = demoAvailable
+    ? cards
+    : cards.map((card) =>
+        card.value === 'demo'
+          ? { ...card, disabled: true, text: 'Not built on this PC: npm run setup' }
+          : card,
+      )
+  return <CardChoice label="Where it comes from" value={kind} cards={offered} onChange={onChange} />
 }
 
 export function SourceFields({ draft, change, problems }: DraftProps) {

@@ -1,16 +1,17 @@
 /** What this PC is called, how others find it, and who it is. A change is saved at once; its outcome stands beside it. */
-import { Switch } from '@base-ui/react/switch'
-import { useId, useState } from 'react'
+import { useState } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { HostSettings } from '../../shared/models/host-state.ts'
-import { Button } from '../kit/button.tsx'
+import { Button, buttonClass } from '../kit/button.tsx'
 import { Choice } from '../kit/choice.tsx'
 import { CopyButton } from '../kit/copy-button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Facts, Page, Section } from '../kit/page.tsx'
+import { SwitchLine } from '../kit/switch-line.tsx'
 import { TextField } from '../kit/text-field.tsx'
 import { shortFingerprint } from '../model/fingerprint.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
+import { routeHref } from '../state/route.ts'
 import { showDone } from '../state/toasts.ts'
 
 export function SettingsPage() {
@@ -59,8 +60,11 @@ export function SettingsPage() {
           <Button onClick={() => void actions.quitHost()}>Quit Wireless Dock+ now</Button>
         </div>
       </Section>
+      <CheckpointPlace />
       <Section title="Network">
-        <DiscoverySwitch
+        <SwitchLine
+          label="Be seen by PCs nearby and look for them"
+          hint="By DNS-SD in the local network. A change counts from the next start."
           on={settings.discovery}
           onChange={(discovery) => void change({ discovery }, 'Saved. It counts from the next start.')}
         />
@@ -73,6 +77,24 @@ export function SettingsPage() {
       <Identity />
       <About />
     </Page>
+  )
+}
+
+/** Where checkpoints are kept, in a line; the rest is on a page of its own. */
+function CheckpointPlace() {
+  const vault = useHost((state) => state.vault)
+  return (
+    <Section title="Checkpoints">
+      <p>
+        {vault.kind === 'none' ? 'No place for them has been chosen yet.' : `Kept in ${vault.placeSentence}.`}
+      </p>
+      {vault.kind === 'failed' && <ErrorNotice error={vault.error} />}
+      <div>
+        <a className={buttonClass('plain')} href={routeHref({ kind: 'vault' })}>
+          {vault.kind === 'none' ? 'Choose a place' : 'The vault'}
+        </a>
+      </div>
+    </Section>
   )
 }
 
@@ -130,23 +152,6 @@ function PortForm({ port, onSave }: { port: number; onSave: (port: number) => vo
         }
       />
     </form>
-  )
-}
-
-function DiscoverySwitch({ on, onChange }: { on: boolean; onChange: (on: boolean) => void }) {
-  const id = useId()
-  return (
-    <div className="switch-line">
-      <Switch.Root id={id} className="switch" checked={on} onCheckedChange={onChange}>
-        <Switch.Thumb className="switch__thumb" />
-      </Switch.Root>
-      <label htmlFor={id}>
-        Be seen by PCs nearby and look for them
-        <span className="field__hint">
-          By DNS-SD in the local network. A change counts from the next start.
-        </span>
-      </label>
-    </div>
   )
 }
 

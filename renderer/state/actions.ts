@@ -7,16 +7,15 @@ import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest, NewGuest } from '../../shared/models/guest.ts'
 import type { HostSettings } from '../../shared/models/host-state.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
-import { toErrorShape } from '../client/errors.ts'
 import type { HostClient } from '../client/host-client.ts'
+import { attempt, attemptAloud } from './attempts.ts'
+import { createCheckpointActions } from './checkpoint-actions.ts'
 import { askCheck, requestKey } from './checks.ts'
-import { showDone, showError } from './toasts.ts'
-import { setPending, useUi } from './ui-store.ts'
+import { showDone } from './toasts.ts'
+import { useUi } from './ui-store.ts'
+import { createVaultActions } from './vault-actions.ts'
 
 export type GuestCommand = 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'
-/** Null when it went well. */
-export type Outcome = ErrorShape | null
-
 /** The key under which a call about a guest is pending. */
 export function guestKey(guestId: string): string {
   return `guest:${guestId}`
@@ -24,24 +23,6 @@ export function guestKey(guestId: string): string {
 
 export function moveKey(request: MigrationRequest): string {
   return `move:${requestKey(request)}`
-}
-
-async function attempt(key: string, call: () => Promise<unknown>): Promise<Outcome> {
-  setPending(key, true)
-  try {
-    await call()
-    return null
-  } catch (thrown) {
-    return toErrorShape(thrown)
-  } finally {
-    setPending(key, false)
-  }
-}
-
-async function attemptAloud(key: string, call: () => Promise<unknown>): Promise<boolean> {
-  const error = await attempt(key, call)
-  if (error !== null) showError(error)
-  return error === null
 }
 
 async function move(client: HostClient, request: MigrationRequest, at: string): Promise<void> {
@@ -94,6 +75,8 @@ async function create(
 
 export function createActions(client: HostClient) {
   return {
+    ...createCheckpointActions(client),
+    ...createVaultActions(client),
     command: (guest: Guest, command: GuestCommand) =>
       attemptAloud(guestKey(guest.id), () => client.guests[command]({ guestId: guest.id })),
     rename: (guestId: string, name: string) =>

@@ -2,10 +2,11 @@
  * Live pictures of guests' screens. Each visible picture is asked for about every two seconds, one question at a
  * time and never while the page is hidden; an unchanged screen costs one empty answer.
  */
-import { type RefObject, useEffect, useState } from 'react'
+import { type RefObject, useEffect } from 'react'
 import { create } from 'zustand'
 import type { HostClient } from '../client/host-client.ts'
 import { useClient } from './app-context.tsx'
+import { useOnScreen } from './on-screen.ts'
 
 const pollMs = 2000
 
@@ -65,15 +66,4 @@ async function fetchPicture(client: HostClient, source: Source): Promise<void> {
   } catch {
     return
   }
-}
-
-function useOnScreen(element: RefObject<HTMLElement | null>): boolean {
-  const [visible, setVisible] = useState(false)
-  useEffect(() => {
-    if (element.current === null) return
-    const observer = new IntersectionObserver(([entry]) => setVisible(entry?.isIntersecting ?? false))
-    observer.observe(element.current)
-    return () => observer.disconnect()
-  }, [element])
-  return visible
 }

@@ -5,7 +5,15 @@ import { guestTabs, parseRoute, type Route, routeHref } from './route.ts'
 
 const id = fc.string({ minLength: 1, unit: 'grapheme' })
 const route: fc.Arbitrary<Route> = fc.oneof(
-  fc.constantFrom<Route>({ kind: 'desk' }, { kind: 'history' }, { kind: 'settings' }, { kind: 'new' }),
+  fc.constantFrom<Route>(
+    { kind: 'desk' },
+    { kind: 'moves' },
+    { kind: 'vault' },
+    { kind: 'settings' },
+    { kind: 'new' },
+  ),
+  fc.record({ kind: fc.constant('checkpoints' as const), guestId: fc.option(id) }),
+  fc.record({ kind: fc.constant('receive' as const), link: fc.option(id) }),
   fc.record({ kind: fc.constant('migration' as const), id }),
   fc.record({ kind: fc.constant('pair' as const), id }),
   fc.record({
@@ -23,6 +31,17 @@ describe('routes', () => {
         expect(parseRoute(routeHref(each))).toEqual(each)
       }),
     )
+  })
+
+  it('still knows the moves by the name they had before there were checkpoints', () => {
+    expect(parseRoute('#/history')).toEqual({ kind: 'moves' })
+  })
+
+  it('carries a whole link to something lent, with its secret, in its own fragment', () => {
+    const link = 'wdock:lend?u=https%3A%2F%2Fada.blob.core.windows.net%2Fs1&sig=a%2Fb#c2VjcmV0'
+    const href = routeHref({ kind: 'receive', link })
+    expect(href).not.toContain('token=')
+    expect(parseRoute(new URL(href, 'http://127.0.0.1/').hash)).toEqual({ kind: 'receive', link })
   })
 
   it('shows some view for any address at all', () => {

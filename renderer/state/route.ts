@@ -4,33 +4,44 @@
  */
 import { useSyncExternalStore } from 'react'
 
-export const guestTabs = ['screen', 'details', 'moves', 'log'] as const
+export const guestTabs = ['screen', 'checkpoints', 'moves', 'details', 'log'] as const
 export type GuestTab = (typeof guestTabs)[number]
 
 export type Route =
   | { kind: 'desk' }
   | { kind: 'guest'; dockId: string; guestId: string; tab: GuestTab }
   | { kind: 'migration'; id: string }
-  | { kind: 'history' }
+  | { kind: 'moves' }
+  /** All guests of the vault, or one of them, wherever it is now. */
+  | { kind: 'checkpoints'; guestId: string | null }
+  | { kind: 'vault' }
+  /** `link` is one that was clicked; null where it is to be pasted. */
+  | { kind: 'receive'; link: string | null }
   | { kind: 'settings' }
   | { kind: 'pair'; id: string }
   | { kind: 'new' }
 
 export function parseRoute(hash: string): Route {
-  const [head = '', first = '', second = '', third = ''] = hash
-    .replace(/^#?\/?/, '')
-    .split('/')
-    .map(decode)
+  const [path = '', query = ''] = splitOnce(hash.replace(/^#?\/?/, ''), '?')
+  const [head = '', first = '', second = '', third = ''] = path.split('/').map(decode)
   switch (head) {
     case 'guest':
       return first && second
         ? { kind: 'guest', dockId: first, guestId: second, tab: toTab(third) }
         : { kind: 'desk' }
     case 'migration':
-      return first ? { kind: 'migration', id: first } : { kind: 'history' }
+      return first ? { kind: 'migration', id: first } : { kind: 'moves' }
     case 'pair':
       return first ? { kind: 'pair', id: first } : { kind: 'desk' }
+    case 'checkpoints':
+      return { kind: 'checkpoints', guestId: first || null }
+    case 'receive':
+      return { kind: 'receive', link: new URLSearchParams(query).get('link') || null }
+    // As it was called before there were checkpoints: links and menus may still say so.
     case 'history':
+      return { kind: 'moves' }
+    case 'moves':
+    case 'vault':
     case 'settings':
     case 'new':
       return { kind: head }
@@ -50,6 +61,10 @@ export function routeHref(route: Route): string {
     case 'migration':
     case 'pair':
       return `#/${route.kind}/${encodeURIComponent(route.id)}`
+    case 'checkpoints':
+      return route.guestId === null ? '#/checkpoints' : `#/checkpoints/${encodeURIComponent(route.guestId)}`
+    case 'receive':
+      return route.link === null ? '#/receive' : `#/receive?link=${encodeURIComponent(route.link)}`
     default:
       return `#/${route.kind}`
   }
@@ -57,6 +72,11 @@ export function routeHref(route: Route): string {
 
 export function navigate(route: Route): void {
   window.location.hash = routeHref(route)
+}
+
+/** Takes the secret of a link that was clicked out of the address, once the page has it. */
+export function forgetLinkInAddress(): void {
+  window.history.replaceState(null, '', routeHref({ kind: 'receive', link: null }))
 }
 
 export function useRoute(): Route {
@@ -70,6 +90,11 @@ function subscribe(listener: () => void): () => void {
 
 function toTab(text: string): GuestTab {
   return guestTabs.find((tab) => tab === text) ?? 'screen'
+}
+
+function splitOnce(text: string, mark: string): string[] {
+  const at = text.indexOf(mark)
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)]
 }
 
 function decode(text: string): string {

@@ -1,6 +1,7 @@
 /** What only this page knows: what is being dragged, asked, waited for. Nothing in here is a copy of the host's state. */
 import { create } from 'zustand'
 import type { ErrorShape } from '../../shared/errors/index.ts'
+import type { Checkpoint, LentLink } from '../../shared/models/checkpoint.ts'
 import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
@@ -13,6 +14,12 @@ export type Question =
   | { kind: 'run-here'; guest: Guest; migrationId: string; otherName: string }
   | { kind: 'give-up-here'; guest: Guest; migrationId: string; otherName: string }
   | { kind: 'unpair'; dock: Dock }
+  | { kind: 'restore'; checkpoint: Checkpoint }
+  | { kind: 'lend'; checkpoint: Checkpoint }
+  | { kind: 'relabel'; checkpoint: Checkpoint }
+  | { kind: 'delete-checkpoint'; checkpoint: Checkpoint }
+  | { kind: 'revoke'; link: LentLink }
+  | { kind: 'forget-vault' }
 
 export interface Blocked {
   request: MigrationRequest

@@ -17,6 +17,11 @@ export const commandErrors = {
     fix: 'Give the whole name or more of the id.',
     permanent: true,
   },
+  'command.no_answer': {
+    says: '{what} is needed, and nobody can be asked for it here.',
+    fix: 'Put it into a file that only you can read, and name that with --{flag}.',
+    permanent: true,
+  },
   'command.needs_yes': {
     says: '{what} needs a yes.',
     fix: 'Add --yes where nobody can be asked.',

@@ -83,6 +83,15 @@ export const checkpointRules = z.strictObject({
 })
 export type CheckpointRules = z.infer<typeof checkpointRules>
 
+export const defaultCheckpointRules: CheckpointRules = {
+  everyMinutes: null,
+  beforeMove: false,
+  onLowBattery: true,
+  beforeSleep: false,
+  onQuit: false,
+  keep: { last: 10, hourly: 24, daily: 7, weekly: 4 },
+}
+
 /** Where a vault is, as a person gives it. Secrets in it never come back in a state. */
 export const vaultPlace = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('folder'), path: z.string().min(1).max(4096) }),
@@ -110,6 +119,27 @@ export const vaultPlace = z.discriminatedUnion('kind', [
   }),
 ])
 export type VaultPlace = z.infer<typeof vaultPlace>
+
+export const vaultState = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('none') }),
+  z.object({ kind: z.literal('opening'), placeSentence: z.string() }),
+  z.object({
+    kind: z.literal('ready'),
+    vaultId: z.string(),
+    placeKind: z.enum(['folder', 'azurite', 'azure']),
+    placeSentence: z.string(),
+    /** Where the vault's key is kept on this PC. */
+    keySentence: z.string(),
+    /** Whether links can be made. */
+    canLend: z.boolean(),
+    /** The person has been shown the recovery phrase and said so. */
+    phraseSeen: z.boolean(),
+    /** Set while the store does not answer; what is to be sent waits. */
+    trouble: errorShape.nullable(),
+  }),
+  z.object({ kind: z.literal('failed'), placeSentence: z.string(), error: errorShape }),
+])
+export type VaultState = z.infer<typeof vaultState>
 
 /** A link that was given away. */
 export const lentLink = z.object({

@@ -3,6 +3,14 @@
  * applies events; one that falls behind watches again and gets a new snapshot.
  */
 import { z } from 'zod'
+import {
+  type Checkpoint,
+  checkpoint,
+  checkpointId,
+  checkpointRules,
+  lentLink,
+  vaultState,
+} from './checkpoint.ts'
 import { dock, dockId, pairing } from './dock.ts'
 import { guest } from './guest.ts'
 import { type MigrationRecord, migrationRecord } from './migration.ts'
@@ -44,6 +52,12 @@ export const hostState = z.object({
   pairings: z.array(pairing),
   /** Newest first, bounded. A record may change: a move that was cut at the handover is settled later. */
   migrations: z.array(migrationRecord),
+  vault: vaultState,
+  /** Everything in the vault and on its way there, of all guests, newest first. */
+  checkpoints: z.array(checkpoint),
+  /** Of guests on this dock whose rules were changed from the defaults. */
+  checkpointRules: z.array(z.object({ guestId: z.uuid(), rules: checkpointRules })),
+  lentLinks: z.array(lentLink),
 })
 export type HostState = z.infer<typeof hostState>
 
@@ -59,6 +73,14 @@ export const hostEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('pairing.removed'), pairingId: z.string() }),
   z.object({ type: z.literal('migration.recorded'), record: migrationRecord }),
   z.object({ type: z.literal('settings.changed'), settings: hostSettings }),
+  z.object({ type: z.literal('vault.changed'), vault: vaultState }),
+  /** All of them at once: when a vault was opened, or read anew. */
+  z.object({ type: z.literal('checkpoints.listed'), checkpoints: z.array(checkpoint) }),
+  z.object({ type: z.literal('checkpoint.changed'), checkpoint }),
+  z.object({ type: z.literal('checkpoint.removed'), checkpointId }),
+  z.object({ type: z.literal('checkpoint.rules'), guestId: z.uuid(), rules: checkpointRules }),
+  z.object({ type: z.literal('lent.changed'), link: lentLink }),
+  z.object({ type: z.literal('lent.removed'), shareId: checkpointId }),
 ])
 export type HostEvent = z.infer<typeof hostEvent>
 
@@ -114,7 +136,52 @@ export function applyHostEvent(state: HostState | null, event: HostEvent): HostS
       return { ...state, migrations: withRecord(state.migrations, event.record) }
     case 'settings.changed':
       return { ...state, settings: event.settings }
+    default:
+      return applyVaultEvent(state, event)
   }
+}
+
+type VaultEvent = Extract<HostEvent, { type: `vault.${string}` | `checkpoint${string}` | `lent.${string}` }>
+
+/** The facts about checkpoints. */
+function applyVaultEvent(state: HostState, event: VaultEvent): HostState {
+  switch (event.type) {
+    case 'vault.changed':
+      return { ...state, vault: event.vault }
+    case 'checkpoints.listed':
+      return { ...state, checkpoints: newestFirst(event.checkpoints) }
+    case 'checkpoint.changed': {
+      const { checkpoint: changed } = event
+      return {
+        ...state,
+        checkpoints: newestFirst(upsert(state.checkpoints, changed, (other) => other.id === changed.id)),
+      }
+    }
+    case 'checkpoint.removed':
+      return { ...state, checkpoints: state.checkpoints.filter((other) => other.id !== event.checkpointId) }
+    case 'checkpoint.rules': {
+      const { guestId, rules } = event
+      return {
+        ...state,
+        checkpointRules: upsert(
+          state.checkpointRules,
+          { guestId, rules },
+          (other) => other.guestId === guestId,
+        ),
+      }
+    }
+    case 'lent.changed':
+      return {
+        ...state,
+        lentLinks: upsert(state.lentLinks, event.link, (other) => other.shareId === event.link.shareId),
+      }
+    case 'lent.removed':
+      return { ...state, lentLinks: state.lentLinks.filter((other) => other.shareId !== event.shareId) }
+  }
+}
+
+function newestFirst(checkpoints: readonly Checkpoint[]): Checkpoint[] {
+  return checkpoints.toSorted((a, b) => b.atMs - a.atMs || (a.id < b.id ? -1 : 1))
 }
 
 /** A guest that is moving stands on two desks: it is known by its id and its desk. */

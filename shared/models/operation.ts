@@ -1,6 +1,7 @@
 /** Anything that takes longer than a second: its phase, bytes, rate, estimate, outcome, and whether it can be cancelled. */
 import { z } from 'zod'
 import { errorShape } from '../errors/wdock-error.ts'
+import { checkpointId, checkpointReason } from './checkpoint.ts'
 import { dockId } from './dock.ts'
 
 export const migrationPhase = z.enum([
@@ -58,6 +59,25 @@ export const migrationResult = z.object({
 })
 export type MigrationResult = z.infer<typeof migrationResult>
 
+export const checkpointPhase = z.enum([
+  'freezing',
+  'reading-memory',
+  'reading-disk',
+  'uploading',
+  'finishing',
+])
+export type CheckpointPhase = z.infer<typeof checkpointPhase>
+
+export const restorePhase = z.enum([
+  'keeping-present',
+  'preparing',
+  'fetching',
+  'running',
+  'waiting',
+  'finishing',
+])
+export type RestorePhase = z.infer<typeof restorePhase>
+
 export const operationWork = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('creating') }),
   z.object({
@@ -71,6 +91,22 @@ export const operationWork = z.discriminatedUnion('kind', [
     throttlePercent: z.number(),
     samples: z.array(progressSample),
     result: migrationResult.nullable(),
+  }),
+  z.object({
+    kind: z.literal('checkpoint'),
+    checkpointId,
+    reason: checkpointReason,
+    phase: checkpointPhase,
+    /** Once it was frozen: for how long. */
+    freezeMs: z.number().nullable(),
+  }),
+  z.object({
+    kind: z.literal('restore'),
+    checkpointId,
+    /** It runs while the rest is fetched (`running`, or `waiting` for a network that is gone). */
+    phase: restorePhase,
+    /** Why everything is fetched before it runs, and what would change that; null where it runs at once. */
+    slowSentence: z.string().nullable(),
   }),
 ])
 

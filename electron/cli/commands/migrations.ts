@@ -9,6 +9,7 @@ import { confirm, yesFlag } from '../confirm.ts'
 import { findDock, findGuest, findOperation } from '../find.ts'
 import { type Followed, follow } from '../follow.ts'
 import { printable, table } from '../table.ts'
+import { localTime } from '../times.ts'
 import { dockNameOf, errorWords, outcomeWords, resultWords } from '../words.ts'
 
 const wayFlags: Readonly<Record<string, FlagSpec>> = {
@@ -114,14 +115,6 @@ async function history(call: Call): Promise<Outcome> {
   })
   const heading = ['WHEN', 'GUEST', 'FROM → TO', 'OUTCOME', 'TOOK', 'FREEZE', 'BYTES']
   return { value: { migrations }, text: table(heading, rows, 'Nothing has moved yet.') }
-}
-
-/** `2026-11-22 03:43`, in the PC's own time zone; sorts as it reads. */
-function localTime(atMs: number): string {
-  const at = new Date(atMs)
-  const two = (value: number) => String(value).padStart(2, '0')
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
-  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`
 }
 
 const risks = {

@@ -9,7 +9,8 @@ import type { GuestState } from '../../../shared/models/guest.ts'
 import type { MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
 import { type Operation, operation as operationSchema } from '../../../shared/models/operation.ts'
 import type { From } from '../../docks/dock-net.ts'
-import { hasEnded } from '../operations.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
+import { hasEnded, type RunningOperation } from '../operations.ts'
 import { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureEnd, type DepartureTarget } from './departure.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -103,6 +104,7 @@ export class Docking {
       return
     }
     const known = this.#parts.store.state.operations.find((each) => each.id === operationId)
+    if (known?.work.kind === 'checkpoint' && !hasEnded(known)) throw fail('vault.already_kept')
     if (known === undefined || known.work.kind !== 'migration' || hasEnded(known))
       throw fail('migration.not_found')
     await this.#parts.calls.ask(known.work.fromDockId, 'docking.cancel', { operationId })
@@ -156,6 +158,7 @@ export class Docking {
         const departure = new Departure(this.#parts, this.#heartbeats, { guest, to, operation: running })
         this.#departures.set(migrationId, departure)
         try {
+          await this.#getReady(guest, running)
           await this.#end(await departure.run(), to)
         } catch (thrown) {
           throw asMoveError(thrown, { name: guest.name, dock: to.name })
@@ -169,6 +172,14 @@ export class Docking {
       stopMirroring()
     })
     return migrationId
+  }
+
+  /** A checkpoint of it, where that is wanted; and its disks must be its own again after an earlier one. */
+  async #getReady(guest: LocalGuest, move: RunningOperation): Promise<void> {
+    // Its disk is on no PC as a whole: a restore that could not be gone on with.
+    if (guest.record.restore !== undefined) throw fail('restore.unfinished', { name: guest.name })
+    await this.#parts.beforeMove?.(guest, move)
+    if (guest.process !== null) await guest.thaw()
   }
 
   /** The guest was given away: its copy here goes when the other dock has it. @throws migration.unsettled */

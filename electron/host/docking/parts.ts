@@ -6,7 +6,8 @@ import type { Random } from '../../platform/random.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
 import type { GuestMachine } from '../guests/guest-environment.ts'
 import type { Guests } from '../guests/guests.ts'
-import type { Operations } from '../operations.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
+import type { Operations, RunningOperation } from '../operations.ts'
 import type { PeerCalls } from '../peer-calls.ts'
 import type { StateStore } from '../state-store.ts'
 import type { Faults } from './faults.ts'
@@ -24,6 +25,8 @@ export interface DockingParts {
   clock: Clock
   random: Random
   log: Log
+  /** Called before a guest leaves, in the operation of the move; what it throws ends the move. Null in tests. */
+  beforeMove: ((guest: LocalGuest, move: RunningOperation) => Promise<void>) | null
   /** Null but in tests. */
   faults: Faults | null
 }

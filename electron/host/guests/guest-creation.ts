@@ -228,7 +228,7 @@ function sourcePaths(source: GuestSource): string[] {
 }
 
 /** A locally administered address in QEMU's customary range. */
-function randomMac(random: Random): string {
+export function randomMac(random: Random): string {
   const tail = createHash('sha256').update(random.bytes(16)).digest().subarray(0, 3)
   return ['52', '54', '00', ...[...tail].map((byte) => byte.toString(16).padStart(2, '0'))].join(':')
 }

@@ -6,7 +6,7 @@
 import { join } from 'node:path'
 import { fail } from '../../../shared/errors/index.ts'
 import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
-import type { BootFiles, LaunchSpec } from '../../qemu/command-line.ts'
+import type { BootFiles, LaunchSpec, RemoteBacking } from '../../qemu/command-line.ts'
 import type { GuestEnvironment } from './guest-environment.ts'
 
 /** Where a guest is kept and where it runs. */
@@ -15,6 +15,8 @@ export interface GuestPlace {
   folder: string
   /** The folder with QEMU's sockets. */
   runDir: string
+  /** Where what is missing of its disks comes from, by node name: while a guest is restored. */
+  remotes?: ReadonlyMap<string, RemoteBacking>
 }
 
 export function topPath({ folder }: Pick<GuestPlace, 'folder'>, disk: { top: string }): string {
@@ -74,6 +76,7 @@ async function launchDisks(
     nodeName: disk.nodeName,
     topPath: topPath(place, disk),
     layerPaths: disk.layers.map((layer) => layers.path(layer)),
+    remote: place.remotes?.get(disk.nodeName) ?? null,
   }))
 }
 

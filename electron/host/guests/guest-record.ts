@@ -5,10 +5,27 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { checkpointId } from '../../../shared/models/checkpoint.ts'
 import { dockId } from '../../../shared/models/dock.ts'
 import { guestDefinition } from '../../../shared/models/guest-definition.ts'
 import { readJson, writeJsonAtomic } from '../../platform/atomic-file.ts'
 import type { Log } from '../../platform/log.ts'
+
+/** A restore that has not ended: the guest has not everything yet. */
+export const unfinishedRestore = z.strictObject({
+  /** The vault's name for the work. */
+  restoreId: z.string(),
+  checkpointId,
+  /** Set where it was lent. */
+  link: z.string().nullable(),
+  /** Until it is here, the end of this program is the end of the guest, whose disk may then be torn. */
+  memory: z.enum(['coming', 'here']),
+  /** The disks of which parts are still to come. */
+  disks: z.array(z.string()),
+  /** What it replaces, to be put back when it fails, and into the trash when it has succeeded. */
+  previous: z.strictObject({ definition: guestDefinition, createdAtMs: z.number() }).nullable(),
+})
+export type UnfinishedRestore = z.infer<typeof unfinishedRestore>
 
 export const guestRecord = z.strictObject({
   version: z.literal(1),
@@ -21,6 +38,8 @@ export const guestRecord = z.strictObject({
   complete: z.boolean(),
   /** Set while it arrives from another dock and does not belong here yet. */
   arrival: z.strictObject({ migrationId: z.uuid(), fromDockId: dockId }).nullable(),
+  /** Missing where it has all that it is made of. */
+  restore: unfinishedRestore.optional(),
 })
 export type GuestRecord = z.infer<typeof guestRecord>
 

@@ -155,10 +155,10 @@ export class Guests {
   }
 
   async act(id: string, action: 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'): Promise<Guest> {
-    const guest = this.#free(id)
+    const guest = this.#usable(id, action)
     await guest.exclusively(async () => {
       // Looked at again when its turn has come: a move may have begun meanwhile.
-      this.#free(id)
+      this.#usable(id, action)
       await guest[action]()
     })
     return guest.view()
@@ -221,6 +221,14 @@ export class Guests {
   /** Lets every guest run on without this host. */
   release(): void {
     for (const guest of this.#guests.values()) guest.release()
+  }
+
+  /** One whose disk is still arriving, and nothing but that, may be used like any that runs. */
+  #usable(id: string, action: 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'): LocalGuest {
+    const guest = this.get(id)
+    const isRestored = this.#options.operations.holding(id)?.view.work.kind === 'restore'
+    const onlyDisk = isRestored && guest.record.restore?.memory === 'here' && guest.process !== null
+    return onlyDisk && action !== 'start' ? guest : this.#free(id)
   }
 
   #free(id: string): LocalGuest {

@@ -3,13 +3,17 @@
  * that the state follows QEMU's own events, that what a person asks is done one thing at a time, and that a
  * guest in the hands of a migration is left alone. Relies on the record on disk and on QEMU being adoptable.
  */
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail, toWdockError } from '../../../shared/errors/index.ts'
 import type { Accelerator } from '../../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../../shared/models/guest.ts'
 import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
 import { guestStateWord } from '../../../shared/words.ts'
+import { recoverOverlays } from '../../disk/recover-overlays.ts'
+import { thawDisks } from '../../disk/thaw.ts'
+import { settleMemoryCapture } from '../../qemu/capture/memory.ts'
+import type { RemoteBacking } from '../../qemu/command-line.ts'
 import {
   adoptQemu,
   killRecorded,
@@ -21,6 +25,7 @@ import {
 import type { QmpEvent } from '../../qemu/qmp/messages.ts'
 import { isOutOfSpace, pause, queryStatus, resume, sendPowerButton } from '../../qemu/screen.ts'
 import { socketPaths } from '../../qemu/sockets.ts'
+import { allocatedBytes, diskFilesOf, type GuestDiskFiles } from './guest-disks.ts'
 import type { GuestEnvironment, QemuControl } from './guest-environment.ts'
 import { adaptedForColdStart, launchSpec, topPath } from './guest-launch.ts'
 import { type GuestRecord, writeGuestRecord } from './guest-record.ts'
@@ -42,6 +47,8 @@ export class LocalGuest {
   #diskUsedBytes = 0
   #accelerator: Accelerator | null = null
   #queue: Promise<unknown> = Promise.resolve()
+  #thawing: Promise<void> | null = null
+  #remotes: ReadonlyMap<string, RemoteBacking> = new Map()
 
   constructor(env: GuestEnvironment, record: GuestRecord, state: GuestState) {
     this.#env = env
@@ -78,6 +85,19 @@ export class LocalGuest {
   /** The folder with QEMU's sockets. */
   get runDir(): string {
     return join(this.#env.runtimeDir, 'guests', this.id)
+  }
+
+  /** Where what is missing of its disks comes from; empty unless it is being restored. */
+  get remotes(): ReadonlyMap<string, RemoteBacking> {
+    return this.#remotes
+  }
+
+  setRemotes(remotes: ReadonlyMap<string, RemoteBacking>): void {
+    this.#remotes = remotes
+  }
+
+  async makeRunDir(): Promise<void> {
+    await mkdir(this.runDir, { recursive: true, mode: 0o700 })
   }
 
   get process(): QemuProcess | null {
@@ -159,6 +179,11 @@ export class LocalGuest {
     this.publish()
   }
 
+  /** Its disks as files: the top layers, and what is below each, bottom first. */
+  get diskFiles(): GuestDiskFiles[] {
+    return diskFilesOf(this.definition, this.folder, this.#env.layers)
+  }
+
   topPath(nodeName: string): string {
     const disk = this.definition.disks.find((each) => each.nodeName === nodeName)
     if (disk === undefined) throw fail('host.bad_input', { why: `there is no disk ${nodeName}` })
@@ -167,10 +192,7 @@ export class LocalGuest {
 
   /** Measures what its disks take on this dock. */
   async refreshDiskUse(): Promise<void> {
-    const paths = this.definition.disks.flatMap((disk) => [
-      topPath(this, disk),
-      ...disk.layers.map((layer) => this.#env.layers.path(layer)),
-    ])
+    const paths = this.diskFiles.flatMap((disk) => [disk.topPath, ...disk.layerPaths])
     const sizes = await Promise.all(paths.map((path) => allocatedBytes(path)))
     this.#diskUsedBytes = sizes.reduce((sum, size) => sum + size, 0)
     this.#accelerator = (await this.#env.machine.capabilities()).accelerator
@@ -187,12 +209,24 @@ export class LocalGuest {
 
   /** Starts QEMU for this guest; an incoming one waits for its migration. @throws qemu.*, disk.*, guest.too_big */
   async launch(incoming: boolean): Promise<QemuProcess> {
+    this.#assertHasDisks()
     await this.#env.machine.memory.assertRoom(this.definition)
+    // What it wrote while a checkpoint was read, if its QEMU died then.
+    const recovered = await recoverOverlays(this.diskFiles)
+    if (recovered > 0)
+      this.#env.log.info('writes were brought back into disks', { guestId: this.id, recovered })
     const spec = await launchSpec(this.#env, this.definition, this, incoming)
-    await mkdir(this.runDir, { recursive: true, mode: 0o700 })
+    await this.makeRunDir()
     const process = await this.#qemu.launch(spec, { log: this.#env.log })
     this.attach(process)
     return process
+  }
+
+  /** What has not arrived must be served while QEMU runs. @throws restore.unfinished */
+  #assertHasDisks(): void {
+    const missing = this.#record.restore?.disks ?? []
+    if (missing.every((nodeName) => this.#remotes.has(nodeName))) return
+    throw fail('restore.unfinished', { name: this.name })
   }
 
   /** Follows a QEMU process from now on. */
@@ -207,8 +241,35 @@ export class LocalGuest {
     const process = await this.#qemu.adopt(socketPaths(this.runDir).runFile)
     if (process === null) return false
     this.attach(process)
+    await this.#settleCheckpoint(process)
     await this.readStatus()
     return true
+  }
+
+  /** A host that died while it took a checkpoint left the guest standing still, or its disks frozen. */
+  async #settleCheckpoint({ qmp }: QemuProcess): Promise<void> {
+    const { log } = this.#env
+    try {
+      const found = await settleMemoryCapture(qmp)
+      if (found) log.info('a checkpoint that was broken off was cleaned up', { guestId: this.id })
+    } catch (error) {
+      log.error('a checkpoint that was broken off was not cleaned up', { guestId: this.id, error })
+    }
+    // Copying back what it wrote since takes a while, and the guest runs on meanwhile.
+    this.thaw().catch((error: unknown) => log.error('disks stay frozen for now', { guestId: this.id, error }))
+  }
+
+  /**
+   * Gives it back the disks that a checkpoint froze; does nothing where none did. The guest runs on meanwhile.
+   * @throws disk.thaw_failed: it runs on, with the overlays; guest.wrong_state, qemu.gone, qemu.silent
+   */
+  thaw(): Promise<void> {
+    const { qmp } = this.requireProcess('given its disks back')
+    if (this.definition.disks.length === 0) return Promise.resolve()
+    this.#thawing ??= thawDisks(qmp, this.diskFiles).finally(() => {
+      this.#thawing = null
+    })
+    return this.#thawing
   }
 
   /** Asks QEMU whether the guest runs, and if not why, and shows it. */
@@ -327,9 +388,4 @@ export class LocalGuest {
     })
     await this.refreshDiskUse()
   }
-}
-
-async function allocatedBytes(path: string): Promise<number> {
-  const found = await stat(path).catch(() => null)
-  return found === null ? 0 : found.blocks * 512
 }

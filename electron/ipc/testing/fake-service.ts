@@ -4,6 +4,7 @@
  */
 import { PassThrough } from 'node:stream'
 import { fail } from '../../../shared/errors/index.ts'
+import type { Checkpoint } from '../../../shared/models/checkpoint.ts'
 import type { Dock, Pairing } from '../../../shared/models/dock.ts'
 import type { Guest } from '../../../shared/models/guest.ts'
 import { applyHostEvent, type HostEvent, type HostState } from '../../../shared/models/host-state.ts'
@@ -50,12 +51,30 @@ export function fakeState(): HostState {
     operations: [],
     pairings: [],
     migrations: [],
+    vault: { kind: 'none' },
+    checkpoints: [],
+    checkpointRules: [],
+    lentLinks: [],
   }
 }
 
 export const fakePairing: Pairing = {
   ...{ id: 'pairing-1', dockId: `d${'2'.repeat(51)}`, dockName: 'Attic', role: 'initiator' },
   ...{ state: { kind: 'comparing', code: '123456' }, startedAtMs: 0, expiresAtMs: 120_000 },
+}
+
+const fakePhrase = Array.from({ length: 24 }, (_, index) => `word${index + 1}`).join(' ')
+const fakeStats = { checkpoints: 1, packs: 2, storedBytes: 3e6, unusedBytes: 1e6, logicalBytes: 5e9 }
+
+export function fakeCheckpoint(change: Partial<Checkpoint> = {}): Checkpoint {
+  return {
+    ...{ id: 'c'.repeat(32), guestId: guestHereId, guestName: 'Debian', atMs: 0, reason: 'person' },
+    ...{ label: { name: '', note: '', pinned: false }, byDockId: hereId, byDockName: 'This PC' },
+    ...{ hasMemory: true, cores: 2, memoryBytes: 512 * 1024 ** 2, diskBytes: 2 * 1024 ** 3 },
+    ...{ machine: 'pc-q35-7.2', qemuVersion: '7.2.22', wholeBytes: 42e6, addedBytes: 3e6, freezeMs: 40 },
+    ...{ hasPicture: false, verifiedAtMs: null, place: { kind: 'vault' } },
+    ...change,
+  }
 }
 
 const readyCheck: MigrationCheck = {
@@ -69,6 +88,10 @@ const readyCheck: MigrationCheck = {
 }
 
 type Reply = (input: never) => unknown
+type Answering = <Input, Output>(
+  name: string,
+  usual: (input: Input) => Output,
+) => (input: Input) => Promise<Output>
 
 /** What a test sees and steers. */
 export class FakeHost {
@@ -116,6 +139,15 @@ export class FakeHost {
     }
   }
 
+  /** Remembers a call and answers it, as told by `on` or as usual. */
+  readonly #call: Answering =
+    (name, usual) =>
+    async (input): Promise<ReturnType<typeof usual>> => {
+      this.calls.push({ name, input })
+      const reply = this.replies.get(name)
+      return reply ? (reply(input as never) as ReturnType<typeof usual>) : usual(input)
+    }
+
   /** The service that the faces are given. */
   service(): HostService {
     const guestOf = (input: { guestId: string }) => {
@@ -123,13 +155,7 @@ export class FakeHost {
       if (!found) throw fail('guest.not_found')
       return found
     }
-    const call =
-      <Input, Output>(name: string, usual: (input: Input) => Output) =>
-      async (input: Input): Promise<Output> => {
-        this.calls.push({ name, input })
-        const reply = this.replies.get(name)
-        return reply ? (reply(input as never) as Output) : usual(input)
-      }
+    const call = this.#call
     const none = () => ({})
     return {
       state: {
@@ -163,6 +189,7 @@ export class FakeHost {
         start: call('migrations.start', () => ({ operationId: 'operation-1' })),
         settle: call('migrations.settle', none),
       },
+      ...this.#checkpointService(call),
       operations: {
         cancel: call('operations.cancel', none),
         dismiss: call('operations.dismiss', none),
@@ -178,6 +205,41 @@ export class FakeHost {
           this.screen = new PassThrough()
           return this.screen
         },
+      },
+    }
+  }
+
+  #checkpointService(call: Answering): Pick<HostService, 'vault' | 'checkpoints' | 'lending'> {
+    const none = () => ({})
+    const begun = () => ({ operationId: 'operation-1', guestId: guestHereId })
+    return {
+      vault: {
+        create: call('vault.create', () => ({ phrase: fakePhrase })),
+        open: call('vault.open', none),
+        look: call('vault.look', () => ({ kind: 'empty' })),
+        phrase: call('vault.phrase', () => ({ phrase: fakePhrase })),
+        phraseSeen: call('vault.phraseSeen', none),
+        forget: call('vault.forget', none),
+        stats: call('vault.stats', () => fakeStats),
+        check: call('vault.check', () => ({ checkpoints: 1, readBytes: 0, damaged: [] })),
+        sweep: call('vault.sweep', () => ({ freedBytes: 0 })),
+      },
+      checkpoints: {
+        make: call('checkpoints.make', () => ({ operationId: 'operation-1' })),
+        restore: call('checkpoints.restore', begun),
+        relabel: call('checkpoints.relabel', none),
+        remove: call('checkpoints.remove', none),
+        picture: call('checkpoints.picture', () => null),
+        changeRules: call('checkpoints.changeRules', ({ rules }) => rules),
+      },
+      lending: {
+        lend: call('lending.lend', () => ({ shareId: 'e'.repeat(32), link: 'wdock:lend?u=x#y' })),
+        revoke: call('lending.revoke', none),
+        look: call('lending.look', () => {
+          const { label: _label, place: _place, ...seen } = fakeCheckpoint()
+          return { checkpoint: seen, pngBase64: null, endMs: null }
+        }),
+        receive: call('lending.receive', begun),
       },
     }
   }

@@ -167,6 +167,13 @@ export const blockCommit = (
     'auto-dismiss': false,
   })
 
+/**
+ * Starts to copy into `node` everything that is below it, while the guest writes on; then nothing is below it any more.
+ * It stays on the list after its end until it is dismissed, so that a later host finds how it ended.
+ */
+export const blockStream = (qmp: QmpSession, args: { jobId: string; node: string }): Promise<void> =>
+  tell(qmp, 'block-stream', { 'job-id': args.jobId, device: args.node, 'auto-dismiss': false })
+
 /** QEMU's JobStatus; `unknown` for one that no QEMU up to 10 has. */
 const jobStatus = z
   .enum([

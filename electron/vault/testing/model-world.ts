@@ -12,8 +12,6 @@ import type { Seeded } from './seeded.ts'
 const minuteMs = 60_000
 /** What a call takes of the store's time. */
 const callMs = 300
-/** How often an answer of the store is lost. */
-const lossChance = 0.05
 
 /** One call of a store, or a wait, that has not gone on yet. */
 interface Pending {
@@ -46,6 +44,8 @@ export class ModelWorld {
   readonly laws: StoreLaws
   readonly random: Seeded
   readonly story: string[] = []
+  /** How often an answer of the store is lost. */
+  lossChance = 0.05
   #pending: Pending[] = []
   #changes: Change[] = []
 
@@ -236,7 +236,7 @@ export class ModelStore implements ObjectStore {
     }
     const go = (): void => {
       this.#world.nowMs += callMs
-      if (this.#world.random.chance(lossChance)) {
+      if (this.#world.random.chance(this.#world.lossChance)) {
         // The answer is lost, and the call is tried again after a while.
         strand()
         isRetry = true

@@ -29,18 +29,117 @@ export async function runModel(seed: number, counts: ModelCounts, turns = 24): P
   return { wrong: [...world.laws.broken, ...leftOver(world)], story: world.story }
 }
 
-/** One PC goes on for so many calls of the store, while the others are asleep; at times to its work's end. */
+/** One PC does something and goes on for a while; at times to its work's end. */
 async function oneTurn(world: ModelWorld, pc: ModelPc): Promise<void> {
   const { random } = world
   await something(world, pc)
+  await goOn(world, pc, random.chance(0.4) ? mostSteps : 1 + random.int(random.chance(0.5) ? 6 : 30))
+}
+
+/** One PC goes on for so many calls of the store, or to the end of its work, while the others are asleep. */
+async function goOn(world: ModelWorld, pc: ModelPc, calls = mostSteps): Promise<void> {
   await world.calm()
-  let calls = random.chance(0.4) ? mostSteps : 1 + random.int(random.chance(0.5) ? 6 : 30)
-  for (; calls > 0 && pc.busy.size > 0 && world.laws.broken.length === 0; calls -= 1) {
-    const one = random.pick(world.ready.filter((each) => each.pc === pc.clock))
+  for (let left = calls; left > 0 && pc.busy.size > 0 && world.laws.broken.length === 0; left -= 1) {
+    const one = world.random.pick(world.ready.filter((each) => each.pc === pc.clock))
     if (one) await world.step(one)
     else world.nowMs = Math.max(world.nowMs, world.nextOf(pc.clock))
   }
 }
+
+/**
+ * One run in which things that are rare by chance come together: a PC sleeps in the middle of a call, a second one in
+ * the middle of what follows from that, and a third one does what is tempting then.
+ */
+export async function runStory(seed: number, counts: ModelCounts): Promise<ModelOutcome> {
+  const random = new Seeded(seed)
+  const world = new ModelWorld(random, random.chance(0.4) ? minuteMs : 0)
+  const [anna, ben, cleo] = ['anna', 'ben', 'cleo'].map((name) => new ModelPc(world, name, counts))
+  if (!anna || !ben || !cleo) throw new Error('three PCs')
+  const pcs = [anna, ben, cleo]
+  await past(world, pcs)
+  const story = random.pick(stories)
+  await story?.(world, { anna, ben, cleo })
+  for (const pc of pcs) await goOn(world, pc)
+  await rest(world, pcs)
+  return { wrong: [...world.laws.broken, ...leftOver(world)], story: world.story }
+}
+
+interface Cast {
+  anna: ModelPc
+  ben: ModelPc
+  cleo: ModelPc
+}
+
+/** Begins an upload or a sweep and falls asleep after some call, the answer of which may be lost. */
+async function begin(world: ModelWorld, pc: ModelPc, work: 'upload' | 'sweep'): Promise<void> {
+  if (work === 'upload') pc.startUpload()
+  else pc.startSweep()
+  await goOn(world, pc, world.random.int(work === 'upload' ? 24 : 48))
+  world.lossChance = world.random.chance(0.3) ? 1 : 0
+  await goOn(world, pc, 1)
+  world.lossChance = 0.05
+}
+
+async function doAll(world: ModelWorld, pc: ModelPc, work: 'upload' | 'sweep'): Promise<void> {
+  if (work === 'upload') pc.startUpload()
+  else pc.startSweep()
+  await goOn(world, pc)
+}
+
+function wait(world: ModelWorld): void {
+  world.nowMs += patienceMs
+}
+
+const stories: ((world: ModelWorld, cast: Cast) => Promise<void>)[] = [
+  /** Two sweeps asleep, an upload between them. */
+  async (world, { anna, ben, cleo }) => {
+    await begin(world, anna, 'sweep')
+    wait(world)
+    await begin(world, ben, 'sweep')
+    await doAll(world, cleo, 'upload')
+    await goOn(world, ben)
+    await goOn(world, anna)
+    await doAll(world, cleo, 'upload')
+  },
+  /** An upload that is ended by a sweep, which is finished by another. */
+  async (world, { anna, ben, cleo }) => {
+    await begin(world, anna, 'upload')
+    wait(world)
+    await begin(world, ben, 'sweep')
+    await doAll(world, cleo, 'sweep')
+    await goOn(world, anna)
+    await doAll(world, cleo, 'upload')
+    await goOn(world, ben)
+  },
+  /** A sweep that does not know of an upload, and the other way round. */
+  async (world, { anna, ben }) => {
+    await begin(world, anna, 'sweep')
+    await begin(world, ben, 'upload')
+    await goOn(world, anna)
+    await goOn(world, ben)
+  },
+  /** An upload that was ended starts again, and falls asleep once more. */
+  async (world, { anna, ben, cleo }) => {
+    await begin(world, anna, 'upload')
+    wait(world)
+    await begin(world, ben, 'sweep')
+    await goOn(world, anna, 1 + world.random.int(40))
+    if (world.random.chance(0.5)) wait(world)
+    if (world.random.chance(0.5)) await doAll(world, cleo, 'sweep')
+    await goOn(world, world.random.chance(0.5) ? ben : anna)
+    await doAll(world, cleo, 'upload')
+  },
+  /** What was sent before an upload was given up arrives long after. */
+  async (world, { anna, ben, cleo }) => {
+    await begin(world, anna, 'upload')
+    anna.cancelUpload()
+    await goOn(world, anna, world.random.int(6))
+    wait(world)
+    await doAll(world, ben, 'sweep')
+    await goOn(world, anna)
+    await doAll(world, cleo, 'upload')
+  },
+]
 
 /** What its person does, or what befalls it. */
 async function something(world: ModelWorld, pc: ModelPc): Promise<void> {

@@ -19,6 +19,8 @@ const command = z.object({
   id: z.number(),
 })
 
+const capabilities = z.array(z.object({ capability: z.string(), state: z.boolean() }))
+
 type RunState = 'running' | 'paused' | 'io-error' | 'inmigrate' | 'finish-migrate' | 'postmigrate'
 
 export class FakeQemu {
@@ -27,6 +29,12 @@ export class FakeQemu {
   readonly #onChange: () => void
   readonly #onStep: () => void
   readonly #exited = Promise.withResolvers<{ code: number | null; signal: null }>()
+  /** A migration that began goes no further: for what comes in the middle of one. */
+  stalls = false
+  /** The time of its events, milliseconds since 1970. */
+  nowMs: () => number = () => 0
+  readonly #capabilities = new Set<string>()
+  readonly #nodes = new Set<string>()
   #state: RunState
   #migration = 'none'
   #wasRunning = false
@@ -87,6 +95,13 @@ export class FakeQemu {
     this.#monitor?.end()
   }
 
+  /** A migration has sent everything, and nobody has let the guest go on yet. */
+  freeze(): void {
+    this.#set('postmigrate')
+    this.#setMigration('completed')
+    this.#socket?.end()
+  }
+
   /** A write of the guest finds no space, as on a full disk: QEMU says so and stops the guest. */
   runOutOfSpace(): void {
     const data = {
@@ -121,7 +136,7 @@ export class FakeQemu {
   }
 
   #event(event: string, data: Record<string, unknown>): void {
-    const timestamp = { seconds: 0, microseconds: 0 }
+    const timestamp = { seconds: Math.floor(this.nowMs() / 1000), microseconds: 0 }
     if (this.#monitor?.writable) this.#monitor.write(`${JSON.stringify({ event, data, timestamp })}\n`)
   }
 
@@ -143,6 +158,21 @@ export class FakeQemu {
     switch (execute) {
       case 'query-status':
         return { running: this.#state === 'running', status: this.#state }
+      case 'query-named-block-nodes':
+        return [...this.#nodes].map((name) => ({ 'node-name': name, file: '', ro: false }))
+      case 'blockdev-add':
+        this.#nodes.add(String(args['node-name']))
+        return {}
+      case 'blockdev-del':
+        this.#nodes.delete(String(args['node-name']))
+        return {}
+      case 'migrate-set-capabilities':
+        this.#setCapabilities(args)
+        return {}
+      case 'query-migrate-capabilities':
+        return [...this.#capabilities].map((capability) => ({ capability, state: true }))
+      case 'query-migrate-parameters':
+        return { 'max-bandwidth': 0, 'downtime-limit': 300 }
       case 'query-block':
         return [{ device: '', 'io-status': this.#state === 'io-error' ? 'nospace' : 'ok' }]
       case 'query-migrate':
@@ -190,9 +220,10 @@ export class FakeQemu {
       this.#setMigration('active')
       socket.write('memory\n')
       setImmediate(() => {
-        if (this.#migration !== 'active') return
+        if (this.#migration !== 'active' || this.stalls) return
         this.#set('finish-migrate')
-        this.#setMigration('pre-switchover')
+        if (this.#capabilities.has('pause-before-switchover')) this.#setMigration('pre-switchover')
+        else this.#sendAll(socket)
       })
     })
     socket.on('data', (chunk: Buffer) => {
@@ -201,6 +232,21 @@ export class FakeQemu {
       this.#setMigration('completed')
       socket.end()
     })
+  }
+
+  /** Nobody answers: a receiver that keeps what it gets. */
+  #sendAll(socket: Socket): void {
+    socket.write('devices\n')
+    this.#set('postmigrate')
+    this.#setMigration('completed')
+    socket.end()
+  }
+
+  #setCapabilities(args: Record<string, unknown>): void {
+    for (const { capability, state } of capabilities.parse(args.capabilities)) {
+      if (state) this.#capabilities.add(capability)
+      else this.#capabilities.delete(capability)
+    }
   }
 
   /** Whatever ends a migration before its completion brings the guest back, as QEMU does. */

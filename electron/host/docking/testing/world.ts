@@ -308,7 +308,11 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
     dataDir,
     journalDir,
   }
-  const docking = new Docking({ ...parts, faults: { at } }, history, new LinkRates(calls, quickClock))
+  const docking = new Docking(
+    { ...parts, faults: { at }, beforeMove: null },
+    history,
+    new LinkRates(calls, quickClock),
+  )
   const showPeer = (online: boolean): void => {
     for (const peer of net.peers()) store.apply({ type: 'dock.changed', dock: shown(peer, online) })
   }
@@ -371,6 +375,10 @@ function emptyState(dock: ModelDock): HostState {
     operations: [],
     pairings: [],
     migrations: [],
+    vault: { kind: 'none' },
+    checkpoints: [],
+    checkpointRules: [],
+    lentLinks: [],
   }
 }
 

@@ -1,4 +1,4 @@
-/** Chooses a file of this PC. The host lists the folders, so it works in every face alike. */
+/** Chooses a file or a folder of this PC. The host lists the folders, so it works in every face alike. */
 import { Dialog } from '@base-ui/react/dialog'
 import { CornerLeftUp, File, Folder } from 'lucide-react'
 import { useEffect, useState } from 'react'
@@ -7,19 +7,22 @@ import type { ErrorShape } from '../../shared/errors/index.ts'
 import { formatBytes } from '../../shared/format.ts'
 import { toErrorShape } from '../client/errors.ts'
 import type { HostClient } from '../client/host-client.ts'
-import { Button } from '../kit/button.tsx'
-import { ErrorNotice } from '../kit/error-notice.tsx'
 import { useClient } from '../state/app-context.tsx'
+import { Button } from './button.tsx'
+import { ErrorNotice } from './error-notice.tsx'
+
+export type Wanted = 'file' | 'folder'
 
 interface FileDialogProps {
   title: string
+  wanted: Wanted
   onChoose: (path: string) => void
   onClose: () => void
 }
 
 type Listing = Awaited<ReturnType<HostClient['files']['list']>>
 
-export function FileDialog({ title, onChoose, onClose }: FileDialogProps) {
+export function FileDialog({ title, wanted, onChoose, onClose }: FileDialogProps) {
   const { listing, error, open } = useFolder()
   return (
     <Dialog.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
@@ -32,10 +35,21 @@ export function FileDialog({ title, onChoose, onClose }: FileDialogProps) {
           </p>
           {error !== null && <ErrorNotice error={error} />}
           <ul className="files" aria-label="Files and folders">
-            {listing !== null && <Entries listing={listing} onOpen={open} onChoose={onChoose} />}
+            {listing !== null && (
+              <Entries listing={listing} wanted={wanted} onOpen={open} onChoose={onChoose} />
+            )}
           </ul>
           <div className="dialog__buttons">
             <Button onClick={onClose}>Cancel</Button>
+            {wanted === 'folder' && (
+              <Button
+                look="primary"
+                disabled={listing === null}
+                onClick={() => listing !== null && onChoose(listing.path)}
+              >
+                Choose this folder
+              </Button>
+            )}
           </div>
         </Dialog.Popup>
       </Dialog.Portal>
@@ -68,11 +82,12 @@ function useFolder() {
 
 interface EntriesProps {
   listing: Listing
+  wanted: Wanted
   onOpen: (path: string) => void
   onChoose: (path: string) => void
 }
 
-function Entries({ listing, onOpen, onChoose }: EntriesProps) {
+function Entries({ listing, wanted, onOpen, onChoose }: EntriesProps) {
   const { parent, entries } = listing
   const join = (name: string): string => `${listing.path.replace(/\/$/, '')}/${name}`
   return (
@@ -88,6 +103,7 @@ function Entries({ listing, onOpen, onChoose }: EntriesProps) {
         <Entry
           key={entry.name}
           entry={entry}
+          disabled={wanted === 'folder' && entry.kind === 'file'}
           onPick={() => (entry.kind === 'folder' ? onOpen(join(entry.name)) : onChoose(join(entry.name)))}
         />
       ))}
@@ -96,10 +112,17 @@ function Entries({ listing, onOpen, onChoose }: EntriesProps) {
   )
 }
 
-function Entry({ entry, onPick }: { entry: FileEntry; onPick: () => void }) {
+interface EntryProps {
+  entry: FileEntry
+  /** A file where a folder is wanted: shown, so that one sees what is in the folder. */
+  disabled: boolean
+  onPick: () => void
+}
+
+function Entry({ entry, disabled, onPick }: EntryProps) {
   return (
     <li>
-      <button type="button" className="files__entry" onClick={onPick}>
+      <button type="button" className="files__entry" disabled={disabled} onClick={onPick}>
         {entry.kind === 'folder' ? (
           <Folder className="files__icon" size={16} aria-hidden />
         ) : (

@@ -1,19 +1,20 @@
 /** A path of this PC: typed, or chosen from its folders. */
 import { FolderOpen } from 'lucide-react'
 import { useState } from 'react'
-import { Button } from '../kit/button.tsx'
-import { TextField } from '../kit/text-field.tsx'
-import { FileDialog } from './file-dialog.tsx'
+import { Button } from './button.tsx'
+import { FileDialog, type Wanted } from './file-dialog.tsx'
+import { TextField } from './text-field.tsx'
 
 interface PathFieldProps {
   label: string
+  wanted?: Wanted
   value: string
   onChange: (path: string) => void
   hint?: string
   problem?: string | undefined
 }
 
-export function PathField({ label, value, onChange, hint, problem }: PathFieldProps) {
+export function PathField({ label, wanted = 'file', value, onChange, hint, problem }: PathFieldProps) {
   const [choosing, setChoosing] = useState(false)
   return (
     <>
@@ -23,7 +24,7 @@ export function PathField({ label, value, onChange, hint, problem }: PathFieldPr
         onChange={onChange}
         hint={hint}
         problem={problem}
-        placeholder="/path/to/the/file"
+        placeholder={`/path/to/the/${wanted}`}
         maxLength={4096}
         after={
           <Button
@@ -38,6 +39,7 @@ export function PathField({ label, value, onChange, hint, problem }: PathFieldPr
       {choosing && (
         <FileDialog
           title={label}
+          wanted={wanted}
           onClose={() => setChoosing(false)}
           onChoose={(path) => {
             onChange(path)

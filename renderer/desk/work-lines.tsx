@@ -1,12 +1,14 @@
-/** A move under way and how it ended: lines under a guest, never a dialog. */
+/** Work under way with a guest and how it ended: lines under it, never a dialog. */
 import { CircleCheck, CircleX, TriangleAlert, X } from 'lucide-react'
+import type { ReactNode } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Operation } from '../../shared/models/operation.ts'
-import { amountWords, paceWords, phaseWord } from '../../shared/words.ts'
+import { amountWords, paceWords } from '../../shared/words.ts'
 import { Button, IconButton } from '../kit/button.tsx'
 import { ErrorText } from '../kit/error-notice.tsx'
 import { ProgressBar } from '../kit/progress-bar.tsx'
 import { doneShare, movedWords, stayedWords } from '../model/migration-words.ts'
+import { endedWords, failedHead, workWords } from '../model/work-words.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
 import { usePending } from '../state/ui-store.ts'
@@ -28,66 +30,77 @@ export function CancelButton({ operation }: { operation: Operation }) {
 /** Phase, amount, pace and Cancel of whatever is under way. */
 export function WorkLines({ operation }: { operation: Operation }) {
   const { work, progress } = operation
-  const word = work.kind === 'migration' ? phaseWord(work.phase) : 'preparing its disk'
-  const slowed = work.kind === 'migration' && work.throttlePercent > 0 ? ' · slowing the guest' : ''
-  const amount = amountWords(progress)
-  const pace = paceWords(progress)
+  const { label, phase, aside, note } = workWords(operation)
+  // Nothing has begun to flow yet: a zero of nothing says nothing.
+  const isEmpty = progress.doneBytes === 0 && progress.totalBytes === null
+  const amount = isEmpty ? '' : amountWords(progress)
+  const isWaiting = work.kind === 'restore' && work.phase === 'waiting'
+  const pace = isWaiting ? '' : paceWords(progress)
   return (
     <div className="moving">
       <ProgressBar
-        label={
-          work.kind === 'migration' ? `Moving ${operation.guestName}` : `Creating ${operation.guestName}`
-        }
+        label={label}
         share={doneShare(progress)}
-        words={`${word}, ${amount}`}
+        words={[phase, amount].filter((part) => part !== '').join(', ')}
       />
       <div className="moving__line">
         <p className="moving__phase">
           {work.kind === 'migration' ? (
-            <a href={routeHref({ kind: 'migration', id: operation.id })}>{word}</a>
+            <a href={routeHref({ kind: 'migration', id: operation.id })}>{phase}</a>
           ) : (
-            word
+            phase
           )}
         </p>
         <CancelButton operation={operation} />
       </div>
+      {note !== null && (
+        <p className={isWaiting ? 'moving__note moving__note--waiting' : 'moving__note'}>{note}</p>
+      )}
       <p className="moving__pace">
-        {amount}
-        {slowed}
-        {pace !== '' && <br />}
-        {pace}
+        <span className="moving__part">{[amount, aside].filter(Boolean).join(' · ')}</span>
+        <span className="moving__part">{pace}</span>
       </p>
     </div>
   )
 }
 
-/** How the last move ended, until somebody takes it off. */
+/** How the last move, checkpoint or restore ended, until somebody takes it off. */
 export function EndedLine({ operation }: { operation: Operation }) {
   const { state, work } = operation
-  if (work.kind !== 'migration') return null
-  if (state.kind === 'done') {
-    return (
-      <Ended operation={operation} tone="good" icon={<CircleCheck size={16} aria-hidden />}>
-        {movedWords(work.result)} · <a href={routeHref({ kind: 'migration', id: operation.id })}>details</a>
-      </Ended>
-    )
+  switch (state.kind) {
+    case 'done':
+      return (
+        <Ended operation={operation} tone="good" icon={<CircleCheck size={16} aria-hidden />}>
+          {work.kind === 'migration' ? (
+            <>
+              {movedWords(work.result)} ·{' '}
+              <a href={routeHref({ kind: 'migration', id: operation.id })}>details</a>
+            </>
+          ) : (
+            endedWords(operation)
+          )}
+        </Ended>
+      )
+    case 'cancelled':
+      return (
+        <Ended operation={operation} tone="calm" icon={<CircleX size={16} aria-hidden />}>
+          {endedWords(operation) ?? 'Move cancelled. It runs on where it was.'}
+        </Ended>
+      )
+    case 'failed':
+      return (
+        <Ended operation={operation} tone="bad" icon={<TriangleAlert size={16} aria-hidden />}>
+          {work.kind === 'migration' ? (
+            <Stayed error={state.error} fromDockId={work.fromDockId} />
+          ) : (
+            <p className="ended__head">{failedHead(operation)}</p>
+          )}
+          <ErrorText error={state.error} />
+        </Ended>
+      )
+    default:
+      return null
   }
-  if (state.kind === 'cancelled') {
-    return (
-      <Ended operation={operation} tone="calm" icon={<CircleX size={16} aria-hidden />}>
-        Move cancelled. It runs on where it was.
-      </Ended>
-    )
-  }
-  if (state.kind === 'failed') {
-    return (
-      <Ended operation={operation} tone="bad" icon={<TriangleAlert size={16} aria-hidden />}>
-        <Stayed error={state.error} fromDockId={work.fromDockId} />
-        <ErrorText error={state.error} />
-      </Ended>
-    )
-  }
-  return null
 }
 
 function Stayed({ error, fromDockId }: { error: ErrorShape; fromDockId: string }) {
@@ -99,8 +112,8 @@ function Stayed({ error, fromDockId }: { error: ErrorShape; fromDockId: string }
 interface EndedProps {
   operation: Operation
   tone: 'good' | 'calm' | 'bad'
-  icon: React.ReactNode
-  children: React.ReactNode
+  icon: ReactNode
+  children: ReactNode
 }
 
 function Ended({ operation, tone, icon, children }: EndedProps) {

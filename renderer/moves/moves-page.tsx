@@ -3,10 +3,10 @@ import { Empty, Page } from '../kit/page.tsx'
 import { useHost } from '../state/app-context.tsx'
 import { MigrationTable } from './migration-table.tsx'
 
-export function HistoryPage() {
+export function MovesPage() {
   const migrations = useHost((state) => state.migrations)
   return (
-    <Page title="History" wide>
+    <Page title="Moves" wide>
       {migrations.length === 0 ? (
         <Empty title="No guest has moved yet">
           <p>

@@ -1,0 +1,83 @@
+/** What must be known of the vault wherever checkpoints are shown: that it is away, or that its phrase is not kept. */
+import type { ReactNode } from 'react'
+import { assertNever } from '../../shared/assert-never.ts'
+import type { ErrorShape } from '../../shared/errors/index.ts'
+import { buttonClass } from '../kit/button.tsx'
+import { ErrorDetail, ErrorNotice } from '../kit/error-notice.tsx'
+import { Notice } from '../kit/notice.tsx'
+import { Empty } from '../kit/page.tsx'
+import { useHost } from '../state/app-context.tsx'
+import { routeHref } from '../state/route.ts'
+
+export function VaultNotices() {
+  const vault = useHost((state) => state.vault)
+  switch (vault.kind) {
+    case 'none':
+      return null
+    case 'opening':
+      return <p role="status">Opening {vault.placeSentence} …</p>
+    case 'failed':
+      return (
+        <ErrorNotice error={vault.error}>
+          <VaultLink name="See what to do" />
+        </ErrorNotice>
+      )
+    case 'ready':
+      return (
+        <>
+          {vault.trouble !== null && <Trouble trouble={vault.trouble} />}
+          {!vault.phraseSeen && (
+            <Notice title="Write down the recovery phrase">
+              <p>Without its 24 words, nobody can open the vault after this PC is lost.</p>
+              <VaultLink name="Write it down" />
+            </Notice>
+          )}
+        </>
+      )
+    default:
+      return assertNever(vault)
+  }
+}
+
+/** What passes goes on by itself; what does not wants new access. */
+function Trouble({ trouble }: { trouble: ErrorShape }) {
+  if (trouble.permanent) {
+    return (
+      <ErrorNotice error={trouble}>
+        <VaultLink name="To the vault" />
+      </ErrorNotice>
+    )
+  }
+  return (
+    <Notice title={trouble.message}>
+      <p>{trouble.fix}</p>
+      <ErrorDetail detail={trouble.detail} />
+    </Notice>
+  )
+}
+
+function VaultLink({ name }: { name: string }) {
+  return (
+    <a className={buttonClass('plain', true)} href={routeHref({ kind: 'vault' })}>
+      {name}
+    </a>
+  )
+}
+
+/** Where checkpoints would be, while there is no place for them. `children` are further buttons. */
+export function NoVault({ children }: { children?: ReactNode }) {
+  return (
+    <Empty title="No place for checkpoints yet">
+      <p>
+        A checkpoint is a running guest at one instant: its memory, its disk, its screen. Choose where they
+        shall be kept, such as a folder or cloud storage, and you can go back to any of them, on any PC.
+      </p>
+      <div className="empty__buttons">
+        <a className={buttonClass('primary')} href={routeHref({ kind: 'vault' })}>
+          Choose a place
+        </a>
+        {children}
+      </div>
+    </Empty>
+  )
+}

@@ -1,0 +1,133 @@
+/** The questions that are asked before something is done that cannot, or hardly, be taken back. Pure. */
+import { assertNever } from '../../shared/assert-never.ts'
+import type { Checkpoint, VaultState } from '../../shared/models/checkpoint.ts'
+import type { Question } from '../state/ui-store.ts'
+import { checkpointTitle, countWords } from './checkpoint-words.ts'
+
+/** Those that are answered by yes or no. */
+export type YesNoQuestion = Exclude<Question, { kind: 'rename' | 'restore' | 'lend' | 'relabel' }>
+
+export interface QuestionWords {
+  title: string
+  text: string[]
+  confirm: string
+  cancel: string
+}
+
+/** What an answer depends on besides the question. */
+export interface Circumstances {
+  vault: VaultState
+  checkpoints: readonly Checkpoint[]
+  nowMs: number
+}
+
+export function questionWords(question: YesNoQuestion, around: Circumstances): QuestionWords {
+  switch (question.kind) {
+    case 'delete-checkpoint':
+      return deleteWords(question.checkpoint, around.nowMs)
+    case 'revoke':
+      return {
+        title: `Take back the link to ${question.link.guestName}?`,
+        text: [
+          'It stops working at once. What somebody has restored from it already stays theirs.',
+          'This cannot be undone; you can make a new link.',
+        ],
+        confirm: 'Take it back',
+        cancel: 'Leave it',
+      }
+    case 'forget-vault':
+      return forgetWords(around)
+    default:
+      return guestWords(question)
+  }
+}
+
+type GuestQuestion = Exclude<YesNoQuestion, { kind: 'delete-checkpoint' | 'revoke' | 'forget-vault' }>
+
+function guestWords(question: GuestQuestion): QuestionWords {
+  switch (question.kind) {
+    case 'delete':
+      return {
+        title: `Delete ${question.guest.name}?`,
+        text: ['Its disk goes to the trash of this PC. You can undo this for a moment.'],
+        confirm: 'Delete',
+        cancel: 'Keep it',
+      }
+    case 'force-off':
+      return {
+        title: `Force ${question.guest.name} off?`,
+        text: [
+          'This is like pulling the plug: what it has not saved is lost. “Shut down” asks it to end by itself.',
+        ],
+        confirm: 'Force off',
+        cancel: 'Leave it on',
+      }
+    case 'unpair':
+      return {
+        title: `Unpair ${question.dock.name}?`,
+        text: ['The two PCs stop trusting each other at once. Guests stay where they are.'],
+        confirm: 'Unpair',
+        cancel: 'Stay paired',
+      }
+    case 'run-here':
+      return {
+        title: `Run ${question.guest.name} on this PC anyway?`,
+        text: [
+          `If it also runs on ${question.otherName}, two copies go on separately: changes of one of them will be lost, and both use the same network address.`,
+          `Do this only if you know that it does not run on ${question.otherName}.`,
+        ],
+        confirm: 'Run it here',
+        cancel: 'Wait',
+      }
+    case 'give-up-here':
+      return {
+        title: `Give up the copy of ${question.guest.name} on this PC?`,
+        text: [
+          'Its disk goes to the trash of this PC and is kept for 30 days; what it had in memory here is lost.',
+          `Do this only if you see it running on ${question.otherName}.`,
+        ],
+        confirm: 'Give up this copy',
+        cancel: 'Keep it',
+      }
+    default:
+      return assertNever(question)
+  }
+}
+
+function deleteWords(checkpoint: Checkpoint, nowMs: number): QuestionWords {
+  const isOnItsWay = checkpoint.place.kind === 'on-its-way'
+  return {
+    title: `Delete the checkpoint “${checkpointTitle(checkpoint, nowMs)}”?`,
+    text: [
+      `${checkpoint.guestName} itself and its other checkpoints stay as they are.`,
+      isOnItsWay
+        ? 'This cannot be undone: only this PC has it so far.'
+        : 'This cannot be undone. What only this checkpoint used is freed in the vault after a while.',
+    ],
+    confirm: 'Delete',
+    cancel: 'Keep it',
+  }
+}
+
+function forgetWords({ vault, checkpoints }: Circumstances): QuestionWords {
+  const waiting = checkpoints.filter(({ place }) => place.kind === 'on-its-way').length
+  const isUnwritten = vault.kind === 'ready' && !vault.phraseSeen
+  return {
+    title: 'Forget this vault on this PC?',
+    text: [
+      'This PC forgets where the vault is, and its key. Nothing in the vault is deleted, and other PCs go on using it.',
+      isUnwritten
+        ? 'You have not written down its recovery phrase: without it, nobody can ever open this vault again, unless another PC still uses it.'
+        : 'To use it here again you need its recovery phrase.',
+      ...(waiting === 0
+        ? []
+        : [`${countWords(waiting)} of this PC ${isAre(waiting)} still on the way there.`]),
+    ],
+    confirm: 'Forget it',
+    cancel: 'Keep it',
+  }
+}
+
+function isAre(count: number): string {
+  return count === 1 ? 'is' : 'are'
+}
