@@ -22,6 +22,9 @@ import { KeyStore } from '../vault/key-store.ts'
 import { startVaultThread } from '../vault/service/vault-thread.ts'
 import { Checkpoints, type CheckpointsOptions, vaultFolders } from './checkpoints/checkpoints.ts'
 import { Lending, lendingHandlers, restoreHandler } from './checkpoints/lending.ts'
+import { readPower } from './checkpoints/power.ts'
+import { Rehearsals } from './checkpoints/rehearsals.ts'
+import { clearRehearsal, rehearse } from './checkpoints/rehearse.ts'
 import { Restores } from './checkpoints/restore.ts'
 import { RuleBook } from './checkpoints/rules.ts'
 import { Docking } from './docking/docking.ts'
@@ -143,6 +146,7 @@ async function compose(
   cleanup.add('stop watching neighbours', () => neighbours.close())
   await docking.start()
   await kept.checkpoints.start()
+  kept.rehearsals.start()
   await kept.restores.takeUp()
   await neighbours.start()
   log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
@@ -153,10 +157,15 @@ async function compose(
 
 /** Everything about checkpoints; nothing of it waits for a store. */
 function composeCheckpoints(
-  from: Omit<CheckpointsOptions, 'connect' | 'dock' | 'keys'> & { net: DockNet },
+  from: Omit<CheckpointsOptions, 'connect' | 'dock' | 'keys'> & {
+    net: DockNet
+    layers: LayerStore
+    paths: Paths
+  },
   cleanup: Disposer,
 ) {
   const { net, paths, guests, log } = from
+  const { machine, layers, bootFiles, clock, random } = from
   const { azurite: azuriteFolder } = vaultFolders(paths)
   const checkpoints = new Checkpoints({
     ...from,
@@ -166,12 +175,20 @@ function composeCheckpoints(
   })
   cleanup.add('close the vault', () => checkpoints.close())
   const { desk, maker, automatic } = checkpoints
+  const environment = { machine, layers, bootFiles }
+  const rehearsals = new Rehearsals({
+    ...{ desk, store: from.store, readPower: () => readPower(), clock, log },
+    rehearse: (id, signal) => rehearse({ desk, environment, paths, clock, random, log }, id, signal),
+    clear: () => clearRehearsal(paths),
+  })
+  cleanup.add('end a rehearsal', () => rehearsals.close())
   const lending = new Lending({ ...from, desk })
   cleanup.add('stop following links', () => lending.close())
   const trash = new Trash(paths.data)
   const restores = new Restores({ ...from, desk, maker, dockId: net.id, guests, trash })
   return {
     checkpoints,
+    rehearsals,
     restores,
     restore: restoreHandler(restores),
     lending: lendingHandlers(lending, restores),

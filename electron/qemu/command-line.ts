@@ -276,8 +276,8 @@ function remoteNode({ nodeName, remote = null }: LaunchDisk): Record<string, unk
 /** No option ROM: its size would have to agree on every dock. A guest boots from disk, ISO or kernel. */
 function networkArgs({ definition, isolated = false }: LaunchSpec): string[] {
   if (definition.network === 'none') return []
-  // A hub with nobody else on it: the guest sees the same card, and reaches nothing.
-  const netdev = isolated ? { type: 'hubport', id: 'net0', hubid: 0 } : { type: 'user', id: 'net0' }
+  // The same network, since its state is in what the guest is loaded from; it leads nowhere (QEMU's `restrict`).
+  const netdev = { type: 'user', id: 'net0', ...(isolated ? { restrict: true } : {}) }
   return [
     '-netdev',
     JSON.stringify(netdev),

@@ -1,7 +1,7 @@
 /**
  * The memory of a checkpoint, played to a QEMU that waits: as a whole, read ahead in parallel, or page by page as the
  * guest touches it. Promises that a guest which is given as a whole gets its devices only when every region was found
- * as its hash says, and that what an instant restore recorded is kept for the next one. Relies on QEMU listening, with
+ * as its hash says, and that what a rehearsal asked for is kept for the next restore. Relies on QEMU listening, with
  * `postcopy-ram` set where pages are to follow.
  */
 import { connect, type Socket } from 'node:net'
@@ -18,7 +18,7 @@ import type { Manifest } from './codec/manifest.ts'
 import { RegionHasher } from './codec/region-hash.ts'
 import type { PageRun as WarmRun, WarmSet } from './codec/warm.ts'
 import type { RegionReader } from './region-reader.ts'
-import type { RestoreMemory } from './service/vault-service.ts'
+import { type RestoreMemory, rehearsalMs } from './service/vault-service.ts'
 
 export interface RestoreMemoryOptions {
   manifest: Manifest
@@ -37,6 +37,15 @@ export interface RestoreMemoryOptions {
 export interface MemorySending {
   /** Resolves when the guest has everything; rejects when its memory can never be whole. */
   done: Promise<void>
+}
+
+/** What `stop` is given when the time of a rehearsal is over. */
+const rehearsed = new Error('the rehearsal is over')
+
+interface RestoredState {
+  head: StreamHead
+  tail: StreamTail
+  blocks: readonly Block[]
 }
 
 interface Block {
@@ -62,10 +71,7 @@ export class RestoreMemorySender {
     const { head, tail } = await this.#state()
     const blocks = this.#blocks(head)
     const socket = await connectTo(memory.socketPath, this.#options.signal)
-    const done =
-      memory.how === 'whole'
-        ? this.#sendWhole(socket, head, tail, blocks)
-        : this.#sendOnDemand(socket, head, tail, blocks, memory.recordMs)
+    const done = this.#send(memory.how, socket, { head, tail, blocks })
     const coded = done.catch((error: unknown) => {
       throw toWdockError(error)
     })
@@ -103,14 +109,15 @@ export class RestoreMemorySender {
     })
   }
 
+  async #send(how: RestoreMemory['how'], socket: Socket, state: RestoredState): Promise<void> {
+    if (how === 'whole') await this.#sendWhole(socket, state)
+    else if (how === 'post-copy') await this.#sendOnDemand(socket, state)
+    else await this.#rehearse(socket, state)
+  }
+
   // ---- as a whole
 
-  async #sendWhole(
-    socket: Socket,
-    head: StreamHead,
-    tail: StreamTail,
-    blocks: readonly Block[],
-  ): Promise<void> {
+  async #sendWhole(socket: Socket, { head, tail, blocks }: RestoredState): Promise<void> {
     const { signal } = this.#options
     await writeStream(socket, { head, runs: this.#runs(blocks), tail: tail.bytes }, { signal })
   }
@@ -136,56 +143,55 @@ export class RestoreMemorySender {
 
   // ---- page by page
 
-  async #sendOnDemand(
-    socket: Socket,
-    head: StreamHead,
-    tail: StreamTail,
-    blocks: readonly Block[],
-    recordMs: number,
-  ): Promise<void> {
-    const { signal, clock, warm } = this.#options
-    const recorded: { block: number; page: number }[] = []
-    const record = {
-      forMs: recordMs,
-      onPage: (block: number, page: number) => recorded.push({ block, page }),
-    }
+  async #sendOnDemand(socket: Socket, { head, tail, blocks }: RestoredState): Promise<void> {
+    const { clock, warm } = this.#options
     const source = new PostcopySource(socket, {
       ...{ head, tail, clock, provider: providerOf(blocks), push: 'all' },
       absent: holesOf(blocks),
       first: warm === null ? [] : spansOf(warm, blocks),
-      ...(recordMs > 0 ? { record } : {}),
     })
+    const ended = new AbortController()
+    const telling = this.#tellWhile(source, ended.signal)
+    try {
+      await this.#run(source)
+    } finally {
+      ended.abort()
+      await telling
+    }
+  }
+
+  /** Writes down what the guest asks for, and nothing that it did not. */
+  async #rehearse(socket: Socket, { head, tail, blocks }: RestoredState): Promise<void> {
+    const { clock, saveWarm } = this.#options
+    const recorded: { block: number; page: number }[] = []
+    const source = new PostcopySource(socket, {
+      ...{ head, tail, clock, provider: providerOf(blocks), push: 'on-request', neighbourPages: 1 },
+      absent: holesOf(blocks),
+      record: { forMs: rehearsalMs, onPage: (block, page) => recorded.push({ block, page }) },
+    })
+    const over = new AbortController()
+    const time = clock.sleep(rehearsalMs, over.signal).then(() => source.stop(rehearsed))
+    time.catch(() => {})
+    try {
+      await this.#run(source)
+    } catch (error) {
+      if (error !== rehearsed) throw error
+    } finally {
+      over.abort()
+    }
+    const runs = runsOf(recorded, blocks)
+    await saveWarm?.({ recordedAtMs: clock.nowMs(), recordedForMs: rehearsalMs, runs })
+  }
+
+  async #run(source: PostcopySource): Promise<void> {
+    const { signal } = this.#options
     const onAbort = (): void => source.stop()
     signal.addEventListener('abort', onAbort, { once: true })
-    const ended = new AbortController()
-    const recording = recordMs > 0 ? this.#keepRecord(recorded, blocks, recordMs, ended.signal) : null
-    const telling = this.#tellWhile(source, ended.signal)
     try {
       if (signal.aborted) onAbort()
       await source.run()
     } finally {
       signal.removeEventListener('abort', onAbort)
-      ended.abort()
-      await Promise.all([recording, telling])
-    }
-  }
-
-  /** Writes down what the guest asked for, once the time is over or it has everything. */
-  async #keepRecord(
-    recorded: readonly { block: number; page: number }[],
-    blocks: readonly Block[],
-    recordMs: number,
-    ended: AbortSignal,
-  ): Promise<void> {
-    const { clock, saveWarm, warm, log } = this.#options
-    await clock.sleep(recordMs, ended).catch(() => {})
-    if (saveWarm === null || recorded.length === 0) return
-    // What was sent before it could be asked for was right as well: it stays in front.
-    const runs = [...(warm?.runs ?? []), ...runsOf(recorded, blocks)]
-    try {
-      await saveWarm({ recordedAtMs: clock.nowMs(), recordedForMs: recordMs, runs })
-    } catch (error) {
-      log.warn('what a guest touches first could not be kept', { error })
     }
   }
 

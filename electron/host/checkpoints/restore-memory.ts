@@ -20,6 +20,7 @@ import {
 import type { QemuProcess } from '../../qemu/process.ts'
 import { queryStatus } from '../../qemu/qmp/commands.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
+import type { RestoreMemory } from '../../vault/service/vault-service.ts'
 import type { RestoreSource } from './restore-source.ts'
 
 export type MemoryRoute =
@@ -73,11 +74,11 @@ async function slowSentence(
 export async function loadMemory(
   process: QemuProcess,
   source: Pick<RestoreSource, 'sendMemory' | 'memoryDone'>,
-  route: MemoryRoute['how'],
-  options: { signal: AbortSignal; clock: Clock; recordMs?: number },
+  route: RestoreMemory['how'],
+  options: { signal: AbortSignal; clock: Clock },
 ): Promise<void> {
   const { qmp, sockets } = process
-  const { signal, clock, recordMs = 0 } = options
+  const { signal, clock } = options
   const over = new AbortController()
   const either = AbortSignal.any([signal, over.signal])
   await startIncoming(qmp, unixUri(sockets.incoming))
@@ -89,7 +90,7 @@ export async function loadMemory(
     route === 'whole'
       ? waitForMigrationStatus(qmp, ['completed'], { timeoutMs: fetchTimeoutMs, signal: either })
       : untilLoaded(qmp, clock, either)
-  const sent = source.sendMemory({ socketPath: sockets.incoming, how: route, recordMs })
+  const sent = source.sendMemory({ socketPath: sockets.incoming, how: route })
   for (const each of [failed, loaded, sent]) each.catch(() => {})
   try {
     await Promise.race([sent, failed, untilAborted(either)])

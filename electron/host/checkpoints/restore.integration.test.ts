@@ -1,5 +1,6 @@
 /** A real guest, kept in a real vault, brought back: as a copy and in its own place, at once and after a restart. */
-import { mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkImage } from '../../disk/image.ts'
@@ -16,6 +17,7 @@ import { VaultServiceHere } from '../../vault/service/vault-service-here.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { Machine } from '../machine.ts'
 import { CheckpointMaker } from './make-checkpoint.ts'
+import { rehearse } from './rehearse.ts'
 import type { chooseRoute } from './restore-memory.ts'
 import {
   BenchDesk,
@@ -134,6 +136,24 @@ describe.skipIf(!hasDemoGuest)('a real guest', () => {
     // It starts by itself, from its own disk alone.
     await host.guests.act(guestId, 'start')
     await (await witnessOf(copy)).waitForTicks(20, 30_000)
+    await expectCleanDisk(copy)
+    await host.guests.remove(guestId)
+  })
+
+  it('is rehearsed beside the guest, which leaves nothing but what it touches first', async () => {
+    const environment = { machine, layers: host.layers, bootFiles: host.bootFiles }
+    const paths = { data: bench.dataDir, runtime: bench.dir }
+    const parts = { desk, environment, paths, clock: systemClock, random: systemRandom, log: silentLog }
+    expect(await rehearse(parts, kept.id, new AbortController().signal)).toBeNull()
+    expect((await stat(join(bench.dir, 'place', 'warm', kept.id))).size).toBeGreaterThan(500)
+    expect(existsSync(join(bench.dir, 'rehearsal'))).toBe(false)
+    expect(existsSync(join(bench.dataDir, 'rehearsal'))).toBe(false)
+    expect(original.state).toEqual({ kind: 'running' })
+    const { operationId, guestId } = await host.restores.restore(kept.id, 'copy')
+    expect(await ended(host, operationId)).toMatchObject({ state: { kind: 'done' } })
+    const copy = host.guests.get(guestId)
+    await until(() => copy.view().operationId === null)
+    await expectRestored(copy)
     await expectCleanDisk(copy)
     await host.guests.remove(guestId)
   })

@@ -28,7 +28,7 @@ export function topPath({ folder }: Pick<GuestPlace, 'folder'>, disk: { top: str
  * @throws qemu.missing, qemu.too_old, disk.layer_missing, guest.file_missing
  */
 export async function launchSpec(
-  env: GuestEnvironment,
+  env: Pick<GuestEnvironment, 'machine' | 'layers' | 'bootFiles'>,
   definition: GuestDefinition,
   place: GuestPlace,
   incoming: boolean,
@@ -65,7 +65,7 @@ export async function adaptedForColdStart(
 }
 
 async function launchDisks(
-  { layers }: GuestEnvironment,
+  { layers }: Pick<GuestEnvironment, 'layers'>,
   { disks }: GuestDefinition,
   place: GuestPlace,
 ): Promise<LaunchSpec['disks']> {
@@ -81,7 +81,7 @@ async function launchDisks(
 }
 
 async function launchBootFiles(
-  { bootFiles }: GuestEnvironment,
+  { bootFiles }: Pick<GuestEnvironment, 'bootFiles'>,
   { boot, name }: GuestDefinition,
 ): Promise<BootFiles> {
   const pathOf = async (id: string): Promise<string> => {

@@ -144,8 +144,7 @@ async function restore(pc: Pc, checkpointId: string, how: 'whole' | 'post-copy')
   witnesses.push(witness)
   if (how === 'post-copy') await setCapabilities(qemu.qmp, ['postcopy-ram'])
   await startIncoming(qemu.qmp, unixUri(qemu.sockets.incoming))
-  const recordMs = how === 'post-copy' ? 1000 : 0
-  await pc.service.sendMemory(restoreId, { socketPath: qemu.sockets.incoming, how, recordMs })
+  await pc.service.sendMemory(restoreId, { socketPath: qemu.sockets.incoming, how })
   const done = await eventOf(pc, 'restore.memory-done', (event) => event.restoreId === restoreId)
   expect(done.error).toBeNull()
   await expect

@@ -113,12 +113,14 @@ export interface RestoreMemory {
   socketPath: string
   /**
    * `whole`: everything is fetched first, then played as a plain migration. `post-copy`: QEMU has `postcopy-ram`
-   * set, the guest runs at once and gets its pages as it touches them.
+   * set, the guest runs at once and gets its pages as it touches them. `rehearsal`: as `post-copy`, but the guest gets
+   * only what it asks for, for `rehearsalMs`; that is stored for the next restore, and it gets nothing more.
    */
-  how: 'whole' | 'post-copy'
-  /** Records for so many milliseconds what the guest asks for, and stores it for the next restore; 0 not. */
-  recordMs: number
+  how: 'whole' | 'post-copy' | 'rehearsal'
 }
+
+/** How long a guest runs in a rehearsal, its devices' loading included, in milliseconds. */
+export const rehearsalMs = 5000
 
 export interface VaultService {
   look(place: VaultPlace): Promise<'empty' | 'vault' | 'other-files'>

@@ -64,6 +64,7 @@ export interface BenchHost {
   guests: Guests
   operations: Operations
   bootFiles: BootFileStore
+  layers: LayerStore
   restores: Restores
   /** Guests whose state was asked to be kept. */
   kept: string[]
@@ -103,11 +104,12 @@ export class RestoreBench {
     const random = systemRandom
     const operations = new Operations(store, clock, log)
     const bootFiles = new BootFileStore(dataDir, random)
+    const layers = new LayerStore(dataDir)
     const env = {
       dockId: benchDockId,
       dataDir,
       runtimeDir: join(this.dir, 'run'),
-      layers: new LayerStore(dataDir),
+      layers,
       bootFiles,
       machine,
       clock,
@@ -131,7 +133,7 @@ export class RestoreBench {
       trash: new Trash(dataDir),
       ...(changes.chooseRoute === undefined ? {} : { chooseRoute: changes.chooseRoute }),
     })
-    return { desk, store, guests, operations, bootFiles, restores, kept }
+    return { desk, store, guests, operations, bootFiles, layers, restores, kept }
   }
 
   async end(host?: BenchHost): Promise<void> {
