@@ -12,6 +12,7 @@ import { startLocalServer } from './ipc/local-server.ts'
 import { createPortServer, type PortLike } from './ipc/message-port.ts'
 import { type Log, silentLog } from './platform/log.ts'
 import type { Environment } from './platform/paths.ts'
+import { sleepDelayMs } from './platform/sleep-watch.ts'
 import { appOrigin, appUrl } from './window/app-origin.ts'
 
 export interface HostLink {
@@ -35,8 +36,6 @@ export interface HostLink {
   close(): Promise<void>
 }
 
-/** logind waits for 5 s (InhibitDelayMaxSec of logind.conf). */
-const sleepDelayMs = 4_500
 /** Sessions are given about 90 s to end at a logout. */
 const quitCheckpointsMs = 60_000
 

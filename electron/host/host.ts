@@ -18,6 +18,7 @@ import { acquireHostLock } from '../platform/host-lock.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { type Environment, type Paths, resolvePaths } from '../platform/paths.ts'
 import { systemRandom } from '../platform/random.ts'
+import { SleepWatch, sleepDelayMs } from '../platform/sleep-watch.ts'
 import { KeyStore } from '../vault/key-store.ts'
 import { startVaultThread } from '../vault/service/vault-thread.ts'
 import { Checkpoints, type CheckpointsOptions, vaultFolders } from './checkpoints/checkpoints.ts'
@@ -157,7 +158,7 @@ async function compose(
 
 /** Everything about checkpoints; nothing of it waits for a store. */
 function composeCheckpoints(
-  from: Omit<CheckpointsOptions, 'connect' | 'dock' | 'keys'> & {
+  from: Omit<CheckpointsOptions, 'connect' | 'dock' | 'keys' | 'followSleep'> & {
     net: DockNet
     layers: LayerStore
     paths: Paths
@@ -167,8 +168,11 @@ function composeCheckpoints(
   const { net, paths, guests, log } = from
   const { machine, layers, bootFiles, clock, random } = from
   const { azurite: azuriteFolder } = vaultFolders(paths)
+  const sleep = new SleepWatch({ beforeSleep: () => checkpoints.automatic.beforeSleep(sleepDelayMs), log })
+  cleanup.add('let the PC sleep', () => sleep.close())
   const checkpoints = new Checkpoints({
     ...from,
+    followSleep: (wanted) => sleep.want(wanted),
     connect: (onEvent) => startVaultThread({ onEvent, log, azuriteFolder }),
     dock: { id: net.id, name: () => net.name },
     keys: new KeyStore(paths.config),

@@ -20,7 +20,10 @@ export function stayAwakeWhileMoving(blocker: PowerSaveBlocker): StateListener {
   }
 }
 
-/** @param beforeSleep what is to be done in the moments that a PC gives for it; it logs its own failures */
+/**
+ * Electron gives no time for it; the host's own watch does, where it has what it needs. Both may tell: the second finds
+ * nothing left to do. @param beforeSleep logs its own failures
+ */
 export function followSleep(monitor: PowerMonitor, beforeSleep: () => Promise<void>, log: Log): void {
   monitor.on('suspend', () => {
     log.info('the PC goes to sleep')

@@ -24,6 +24,8 @@ export interface AutomaticParts {
   maker: Pick<CheckpointMaker, 'make' | 'makeBefore'>
   rules: Pick<RuleBook, 'of'>
   readPower: () => Promise<PowerState>
+  /** Told at every look whether `beforeSleep` has anything to do. */
+  followSleep?: (wanted: boolean) => void
   clock: Clock
   log: Log
 }
@@ -66,9 +68,12 @@ export class Automatic {
 
   /** Looks once at what is due. */
   async look(): Promise<void> {
-    if (this.#parts.desk.state.kind !== 'ready') return
+    const { desk, guests, rules, followSleep } = this.#parts
+    const isReady = desk.state.kind === 'ready'
+    followSleep?.(isReady && guests.list().some(({ id }) => rules.of(id).beforeSleep))
+    if (!isReady) return
     if (await this.#batteryJustLow()) await this.#all('onLowBattery')
-    for (const guest of this.#parts.guests.list()) {
+    for (const guest of guests.list()) {
       if (this.#ending.signal.aborted) return
       if (this.#isDue(guest)) await this.#attempt(guest, 'interval')
     }

@@ -37,6 +37,7 @@ export interface CheckpointsOptions {
   bootFiles: BootFileStore
   pictures: Pictures
   rules: RuleBook
+  followSleep?: (wanted: boolean) => void
   store: StateStore
   clock: Clock
   random: Random
