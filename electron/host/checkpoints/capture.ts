@@ -18,6 +18,7 @@ import type { Random } from '../../platform/random.ts'
 import type { MemoryCapture } from '../../qemu/capture/memory.ts'
 import { type CaptureRoute, preferredRoute, snapshotSupport } from '../../qemu/capture/routes.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
+import { queryStatus } from '../../qemu/qmp/commands.ts'
 import type { CaptureInstant, CaptureStart, VaultService } from '../../vault/service/vault-service.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
 import type { GuestMachine } from '../guests/guest-environment.ts'
@@ -171,7 +172,10 @@ class Capture {
     this.#undo.add('stop following QEMU', unfollow)
     // What an earlier checkpoint could not give back.
     await this.#until(guest.thaw())
-    const route = preferredRoute(guest.definition.accelerator, await snapshotSupport(qmp))
+    // A guest that stands still changes nothing while it is copied.
+    const { running } = await queryStatus(qmp)
+    const preferred = preferredRoute(guest.definition.accelerator, await snapshotSupport(qmp))
+    const route = running ? preferred : 'pre-copy'
     const socketPath = join(guest.runDir, captureSocketName)
     const start = await this.#start(socketPath, qemuVersionOf(process), route)
     await this.#until(this.#service.beginCapture(start))
