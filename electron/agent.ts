@@ -26,7 +26,7 @@ const closedWords = [
   'Start it again to see its window; Ctrl-C ends it, and running guests go on.',
 ]
 
-const quitWords = 'Making the checkpoints that are wanted on quitting. Ctrl-C again ends at once.'
+const quitWords = 'Finishing checkpoints and restores that would be lost. Ctrl-C again ends at once.'
 const noteAfterMs = 500
 /** Sessions are given about 90 s to end at a logout. */
 const quitCheckpointsMs = 60_000

@@ -62,11 +62,17 @@ export interface RunningHost {
   readonly log: Log
   /** To be called when the PC is about to sleep: makes the checkpoints that are wanted then, `withinMs` at most. */
   beforeSleep(withinMs: number): Promise<void>
-  /** To be called before `stop`, while everything still works: makes the checkpoints that are wanted then. */
+  /**
+   * To be called before `stop`, while everything still works: makes the checkpoints that are wanted then, and waits for
+   * the memory of guests that are being restored, which would be lost with it.
+   */
   beforeStop(withinMs: number): Promise<void>
   /** Lets go of everything; guests run on. */
   stop(): Promise<void>
 }
+
+/** A store that does not answer for so long is not waited for any longer when the host is to end. */
+const longestArrivalMs = 600_000
 
 /** @throws host.already_running, host.port_in_use, host.state_unreadable, host.no_permission */
 export async function startHost(options: HostOptions): Promise<RunningHost> {
@@ -76,14 +82,16 @@ export async function startHost(options: HostOptions): Promise<RunningHost> {
     cleanup.add('release the lock', await acquireHostLock(join(paths.data, 'host.lock')))
     const log = createLog({ path: join(paths.data, 'host.log') })
     cleanup.add('write the log', () => log.flush())
-    const { service, checkpoints } = await compose(options, paths, log, cleanup)
+    const { service, checkpoints, restores } = await compose(options, paths, log, cleanup)
     const { automatic } = checkpoints
     const stop = async (): Promise<void> => {
       log.info('host stopping')
       for (const { name, error } of await cleanup.run()) log.error('stopping failed', { step: name, error })
     }
     const beforeSleep = (withinMs: number): Promise<void> => automatic.beforeSleep(withinMs)
-    const beforeStop = (withinMs: number): Promise<void> => automatic.onQuit(withinMs)
+    const beforeStop = async (withinMs: number): Promise<void> => {
+      await Promise.all([automatic.onQuit(withinMs), restores.memoryArrived(longestArrivalMs)])
+    }
     return { service, paths, log, beforeSleep, beforeStop, stop }
   } catch (error) {
     await cleanup.run()
@@ -96,7 +104,7 @@ async function compose(
   paths: Paths,
   log: Log,
   cleanup: Disposer,
-): Promise<{ service: RunningHost['service']; checkpoints: Checkpoints }> {
+): Promise<{ service: RunningHost['service']; checkpoints: Checkpoints; restores: Restores }> {
   const clock = systemClock
   const random = systemRandom
   const dataDir = paths.data
@@ -153,7 +161,7 @@ async function compose(
   log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
   const handlers = hostHandlers({ ...parts, docking, neighbours, net, settings, pictures, screens, ...kept })
   const service = { ...handlers, screens: { connect: (ticket: string) => screens.connect(ticket) } }
-  return { service, checkpoints: kept.checkpoints }
+  return { service, checkpoints: kept.checkpoints, restores: kept.restores }
 }
 
 /** Everything about checkpoints; nothing of it waits for a store. */

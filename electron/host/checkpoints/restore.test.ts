@@ -117,8 +117,16 @@ describe('a copy', () => {
       code: 'guest.busy',
       message: expect.stringContaining('it is being restored'),
     })
+    // Who wants to end this program waits for that memory.
+    let hasArrived = false
+    const arrival = host.restores.memoryArrived(60_000).then(() => {
+      hasArrived = true
+    })
+    await host.restores.memoryArrived(1)
+    expect(hasArrived).toBe(false)
     for (const restoreId of open) host.desk.tell({ type: 'restore.memory-done', restoreId, error: null })
     expect(await ended(host, operationId)).toMatchObject({ state: { kind: 'done' } })
+    await arrival
   })
 
   it('is gone, and the reason told, when the vault fails before it runs', async () => {

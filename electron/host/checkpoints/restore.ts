@@ -57,6 +57,8 @@ export interface StartedRestore {
   guestId: string
 }
 
+const arrivedEveryMs = 200
+
 /** Between tries to reach a checkpoint from which a guest has not everything yet. */
 const tryAgainMs = 3000
 
@@ -85,6 +87,15 @@ export class Restores {
     for (const guest of this.#parts.guests.list()) {
       if (guest.record.restore !== undefined) await this.#takeUp(guest)
     }
+  }
+
+  /** Waits until no guest that runs needs this program for its memory any more, for `withinMs` at most. */
+  async memoryArrived(withinMs: number): Promise<void> {
+    const { guests, clock } = this.#parts
+    const isComing = (): boolean =>
+      guests.list().some(({ process, record }) => process !== null && record.restore?.memory === 'coming')
+    const endMs = clock.monotonicMs() + withinMs
+    while (isComing() && clock.monotonicMs() < endMs) await clock.sleep(arrivedEveryMs)
   }
 
   /** Leaves what is under way to the next host. A guest whose memory is still arriving does not survive that. */
