@@ -117,16 +117,8 @@ describe('a copy', () => {
       code: 'guest.busy',
       message: expect.stringContaining('it is being restored'),
     })
-    // Who wants to end this program waits for that memory.
-    let hasArrived = false
-    const arrival = host.restores.memoryArrived(60_000).then(() => {
-      hasArrived = true
-    })
-    await host.restores.memoryArrived(1)
-    expect(hasArrived).toBe(false)
     for (const restoreId of open) host.desk.tell({ type: 'restore.memory-done', restoreId, error: null })
     expect(await ended(host, operationId)).toMatchObject({ state: { kind: 'done' } })
-    await arrival
   })
 
   it('is gone, and the reason told, when the vault fails before it runs', async () => {
@@ -225,6 +217,23 @@ describe('a host that ended while memory was arriving', () => {
     expect(guest.record.restore).toBeUndefined()
     await host.guests.act(guestId, 'start')
     expect(guest.state).toEqual({ kind: 'running' })
+  })
+})
+
+describe('a host that is to end', () => {
+  it('waits for the memory of a guest that runs, and not for what a later host can go on with', async () => {
+    host = await bench.start(vault())
+    const guest = await present('running')
+    const restore = { restoreId: 'r', checkpointId, link: null, disks: ['disk0'], previous: null }
+    await guest.changeRecord({ restore: { ...restore, memory: 'coming' } })
+    let hasArrived = false
+    const arrival = host.restores.memoryArrived(60_000).then(() => {
+      hasArrived = true
+    })
+    await host.restores.memoryArrived(1)
+    expect(hasArrived).toBe(false)
+    await guest.changeRecord({ restore: { ...restore, memory: 'here' } })
+    await arrival
   })
 })
 
