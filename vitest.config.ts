@@ -7,6 +7,7 @@ import { defineConfig } from 'vitest/config'
 const everywhere = '{electron,shared,renderer,scripts,bench}'
 const ofTheVault = [
   'electron/{objects,pages,vault}/**/*.integration.test.ts',
+  'electron/host/checkpoints/**/*.integration.test.ts',
   'electron/qemu/{stream,capture}/**/*.integration.test.ts',
   'electron/disk/{nbd-,freeze,capture-,image-export}*.integration.test.ts',
 ]

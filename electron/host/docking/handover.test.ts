@@ -1,34 +1,11 @@
 /**
- * The model check of a move: the real logic of both docks over a simulated network and simulated QEMUs, hit at every
- * step. Whatever happens, the guest never runs twice, and it runs once when the docks meet again.
+ * The model check of a move: the real logic of both docks over a simulated network and simulated QEMUs, hit on its whole
+ * way. Whatever happens, the guest never runs twice, and it runs once when the docks meet again.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Blow, blows, type ModelCase, runCase } from './testing/cases.ts'
-
-/** A whole move takes about 95, its handover the last 25. */
-const steps = { start: 110, loaded: 26 }
-
-function tell(plan: ModelCase, wrong: string[], story: readonly string[]): string {
-  return wrong.length === 0 ? '' : [JSON.stringify(plan), ...wrong, ...story].join('\n')
-}
-
-async function verdictOf(plan: ModelCase): Promise<string> {
-  const { wrong, story } = await runCase(plan)
-  return tell(plan, wrong, story)
-}
-
-/** One blow at every `stride`th step. */
-async function sweep(from: 'start' | 'loaded', blow: Blow, stride: number): Promise<string[]> {
-  const failures: string[] = []
-  for (let step = from === 'start' ? 1 : 0; step <= steps[from]; step += stride) {
-    const strike = { from, step, blow, mendAfterMs: step % 2 === 0 ? 12 : null }
-    const plan = { running: step % 5 !== 1, pull: step % 3 === 0, blows: [strike] }
-    const failure = await verdictOf(plan)
-    if (failure !== '') failures.push(failure)
-  }
-  return failures
-}
+import { blows, runCase } from './testing/cases.ts'
+import { steps, sweep, tell, verdictOf } from './testing/sweep.ts'
 
 describe('a handover between two docks', () => {
   it('moves a running guest, and a paused one stays paused', async () => {
@@ -46,14 +23,6 @@ describe('a handover between two docks', () => {
     { timeout: 60_000 },
     async (blow) => {
       expect(await sweep('start', blow, 9)).toEqual([])
-    },
-  )
-
-  it.each(blows)(
-    'ends with one runner at whatever step of the handover: %s',
-    { timeout: 60_000 },
-    async (blow) => {
-      expect(await sweep('loaded', blow, 1)).toEqual([])
     },
   )
 
