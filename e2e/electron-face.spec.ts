@@ -260,8 +260,10 @@ test.describe('the desktop', () => {
     await app.poke({ do: 'click-tray-menu', path: ['Settings'] })
     await expect(app.page).toHaveURL(/#\/settings$/)
     expect((await app.desktop()).windows).toMatchObject([{ visible: true, focused: true }])
-    await app.poke({ do: 'click-app-menu', path: ['Wireless Dock+', 'History'] })
-    await expect(app.page).toHaveURL(/#\/history$/)
+    await app.poke({ do: 'click-app-menu', path: ['Wireless Dock+', 'Moves'] })
+    await expect(app.page).toHaveURL(/#\/moves$/)
+    await app.poke({ do: 'click-app-menu', path: ['Wireless Dock+', 'Checkpoints'] })
+    await expect(app.page).toHaveURL(/#\/checkpoints$/)
   })
 
   test('tells of a pairing question while nobody looks, and a click leads to it', async ({

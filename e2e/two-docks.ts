@@ -8,24 +8,37 @@ import { join } from 'node:path'
 import { type Browser, chromium, type Page } from '@playwright/test'
 import { DockProcess, makeDocksFolder } from '../electron/testing/dock-process.ts'
 import { attachNamespacePair, type NamespacePair } from '../electron/testing/namespaces.ts'
+import { openTunnelThere, type Tunnel } from '../electron/testing/tunnel.ts'
 import { chromiumOptions } from './chromium-options.ts'
 import { type Face, type FaceKind, openFace } from './face.ts'
 
 const headless = join(import.meta.dirname, '..', 'dist', 'headless.mjs')
+
+export interface TwoDocksOptions {
+  /** More environment for This PC. */
+  env?: Readonly<Record<string, string>>
+}
 
 export class TwoDocks {
   readonly pair: NamespacePair | null
   readonly laptop: DockProcess
   /** The dock of the face under test: its folders, and a client of its host while the face is open. */
   readonly pc: DockProcess
-  readonly #folder: string
+  /** Goes with them. */
+  readonly folder: string
   readonly #kind: FaceKind
   #browser: Browser | null = null
   #face: Face | null = null
   #laptopPage: Page | null = null
+  readonly #tunnels: Tunnel[] = []
 
-  private constructor(folder: string, kind: FaceKind, pair: NamespacePair | null) {
-    this.#folder = folder
+  private constructor(
+    folder: string,
+    kind: FaceKind,
+    pair: NamespacePair | null,
+    env: TwoDocksOptions['env'],
+  ) {
+    this.folder = folder
     this.#kind = kind
     this.pair = pair
     const discovery = pair !== null
@@ -46,17 +59,15 @@ export class TwoDocks {
       bindAddress: pair?.b.address ?? '127.0.0.1',
       discovery,
       entry: headless,
+      ...(env ? { env } : {}),
     })
   }
 
   /** Starts both, not paired. */
-  static async open(kind: FaceKind): Promise<TwoDocks> {
+  static async open(kind: FaceKind, { env }: TwoDocksOptions = {}): Promise<TwoDocks> {
     const id = process.env.WDOCK_E2E_PAIR
-    const docks = new TwoDocks(
-      await makeDocksFolder(),
-      kind,
-      id === undefined ? null : attachNamespacePair(id),
-    )
+    const pair = id === undefined ? null : attachNamespacePair(id)
+    const docks = new TwoDocks(await makeDocksFolder(), kind, pair, env)
     try {
       await docks.laptop.start()
       docks.#browser = await chromium.launch(chromiumOptions())
@@ -101,7 +112,15 @@ export class TwoDocks {
     await face.close().catch(() => undefined)
   }
 
+  /** Lets Laptop reach, under the same number, a port of This PC that listens on its loopback only. */
+  async sharePort(port: number): Promise<void> {
+    if (this.pair !== null) {
+      this.#tunnels.push(await openTunnelThere(this.pair.a.name, port, this.folder))
+    }
+  }
+
   async destroy(): Promise<void> {
+    for (const tunnel of this.#tunnels.splice(0)) await tunnel.close()
     // A flow that failed may have left the cable pulled.
     await this.pair?.mend()
     await this.pair?.shape(null)
@@ -109,6 +128,6 @@ export class TwoDocks {
     await this.#face?.close().catch(() => undefined)
     await this.#browser?.close()
     await Promise.allSettled([this.laptop.destroy(), this.pc.destroy()])
-    await rm(this.#folder, { recursive: true, force: true })
+    await rm(this.folder, { recursive: true, force: true })
   }
 }

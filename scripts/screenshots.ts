@@ -11,15 +11,11 @@ import { parseArgs } from 'node:util'
 import { type Browser, chromium, type Page } from '@playwright/test'
 import { build, preview } from 'vite'
 import { scenarios } from '../renderer/fixtures/scenarios.ts'
+import { checkpointShots } from './lib/checkpoint-shots.ts'
+import type { Shot } from './lib/shots.ts'
 
 const sizes = { wide: { width: 1280, height: 800 }, narrow: { width: 420, height: 800 } } as const
 const screenPort = 15_987
-
-interface Shot {
-  scenario: string
-  /** Added to the file's name; what is done before the picture is taken. */
-  step?: { name: string; act: (page: Page) => Promise<void> }
-}
 
 const shots: Shot[] = [
   ...Object.keys(scenarios).map((scenario) => ({ scenario })),
@@ -60,6 +56,7 @@ const shots: Shot[] = [
     step: { name: 'rename', act: (page) => page.getByRole('button', { name: 'Rename…' }).click() },
   },
   { scenario: 'elsewhere', step: { name: 'deleted', act: deleteGuest } },
+  ...checkpointShots,
 ]
 
 async function complain(page: Page): Promise<void> {
@@ -148,6 +145,8 @@ async function take(page: Page, { base, out }: Studio, { theme, size }: Look, sh
   await shot.step?.act(page)
   await page.waitForTimeout(shot.scenario === 'screen' ? 2500 : 350)
   const name = [shot.scenario, shot.step?.name, size, theme].filter((part) => part !== undefined).join('-')
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+  if (overflow > 0) console.log(`${name}: wider than the window by ${overflow} pixels`)
   await page.screenshot({ path: join(out, `${name}.png`), fullPage: shot.step === undefined })
 }
 

@@ -9,6 +9,7 @@ import {
   checkpointId,
   checkpointLabel,
   checkpointRules,
+  placeFinding,
   receivedLink,
   vaultCheck,
   vaultPlace,
@@ -90,14 +91,14 @@ export const contract = {
   },
   /** The one place where this dock keeps checkpoints. */
   vault: {
-    /** Makes a vault in an empty place, and shows its recovery phrase for the first time. */
+    /** Makes a vault in an empty place, a folder with its last part where that is not there yet, and shows its recovery phrase for the first time. */
     create: base.input(vaultPlace).output(z.object({ phrase: z.string() })),
     /** Opens a vault that another dock made, or this one before it was lost. */
     open: base
       .input(z.strictObject({ place: vaultPlace, phrase: z.string().max(1000) }))
       .output(z.object({})),
     /** Whether there is a vault at a place, before anything is decided. */
-    look: base.input(vaultPlace).output(z.object({ kind: z.enum(['empty', 'vault', 'other-files']) })),
+    look: base.input(vaultPlace).output(z.object({ kind: placeFinding })),
     /** Shows the recovery phrase again. */
     phrase: base.output(z.object({ phrase: z.string() })),
     phraseSeen: base.output(z.object({})),

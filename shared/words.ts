@@ -128,7 +128,7 @@ export function checkpointPlaceWord(place: Checkpoint['place']): string {
     case 'on-its-way':
       return 'on its way, only on this PC so far'
     case 'damaged':
-      return place.kind
+      return 'in the vault, but damaged'
     default:
       return assertNever(place)
   }

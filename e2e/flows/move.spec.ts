@@ -5,6 +5,7 @@
  */
 import type { Locator, Page } from '@playwright/test'
 import { expect, test } from '../fixtures.ts'
+import { askGuest, desk, guestOn, keepPictures } from '../on-screen.ts'
 import { TwoDocks } from '../two-docks.ts'
 
 test.describe.configure({ mode: 'serial' })
@@ -24,23 +25,7 @@ test.afterAll(async () => {
   await docks?.destroy()
 })
 
-test.afterEach(async () => {
-  const { status, title } = test.info()
-  if (status === 'passed' || docks === undefined) return
-  const name = title.replaceAll(/\W+/g, '-')
-  await docks.page.screenshot({ path: test.info().outputPath(`${name}-this-pc.png`) }).catch(() => undefined)
-  await docks.laptopPage
-    .screenshot({ path: test.info().outputPath(`${name}-laptop.png`) })
-    .catch(() => undefined)
-})
-
-function desk(page: Page, name: string): Locator {
-  return page.getByRole('region', { name, exact: true })
-}
-
-function guestOn(page: Page, deskName: string, guest = 'Workshop'): Locator {
-  return desk(page, deskName).getByRole('article', { name: guest, exact: true })
-}
+test.afterEach(() => keepPictures(docks))
 
 /** The card of a guest that was to come to this PC and did not. */
 function missedOn(page: Page): Locator {
@@ -71,18 +56,6 @@ async function useScreenOf(deskName: 'This PC' | 'Laptop'): Promise<void> {
 
 async function codeOf(page: Page): Promise<string> {
   return (await page.getByRole('img', { name: /^Code \d/ }).getAttribute('aria-label')) ?? ''
-}
-
-/** What the guest itself says of its boot, records and memory, on the dock where it runs. */
-async function askGuest(dock: TwoDocks['laptop']): Promise<{ boot: string; sound: boolean }> {
-  const witness = await dock.witness(guestId)
-  try {
-    const tick = await witness.waitForTicks(20, 60_000)
-    const check = await witness.check(60_000)
-    return { boot: tick.boot, sound: check.lost === 0 && check.torn === 0 && check.memoryIntact }
-  } finally {
-    witness.close()
-  }
 }
 
 /** What the guest calls available memory. */
@@ -137,7 +110,7 @@ test('a guest is made and started by clicks, and its screen shows on both PCs', 
   await expect(guestOn(laptopPage, 'Laptop').getByText(/running/)).toBeVisible()
   await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible()
   guestId = (await laptop.state()).guests[0]?.id ?? ''
-  const asked = await askGuest(laptop)
+  const asked = await askGuest(laptop, guestId)
   expect(asked.sound).toBe(true)
   boot = asked.boot
   // Meanwhile the good news of the pairing has left by itself.
@@ -165,7 +138,7 @@ test('one click brings the running guest to this PC', async () => {
   await expect(guestOn(page, 'This PC').getByText(/Moved in/)).toBeVisible({ timeout: 60_000 })
   await expect(guestOn(page, 'This PC').getByText(/running/)).toBeVisible()
   await expect(guestOn(page, 'Laptop')).toHaveCount(0)
-  expect(await askGuest(pc)).toEqual({ boot, sound: true })
+  expect(await askGuest(pc, guestId)).toEqual({ boot, sound: true })
   await expect.poll(() => laptop.qemuPid(guestId)).toBeNull()
 })
 
@@ -178,7 +151,7 @@ test('it goes back as it came', async () => {
   await sendFromMenu(page, 'Laptop')
   await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 60_000 })
   await expect(guestOn(page, 'This PC')).toHaveCount(0)
-  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  expect(await askGuest(laptop, guestId)).toEqual({ boot, sound: true })
 })
 
 test('a blocker is explained with what to do; when that is done the move starts, and is cancelled', async () => {
@@ -210,7 +183,7 @@ test('a blocker is explained with what to do; when that is done the move starts,
   await expect(guestOn(page, 'This PC')).toHaveCount(0)
   await expect(page.getByText('already has another guest called Workshop')).toHaveCount(0)
   await pair?.shape(null)
-  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  expect(await askGuest(laptop, guestId)).toEqual({ boot, sound: true })
   await expect.poll(() => pc.qemuPid(guestId)).toBeNull()
 })
 
@@ -230,7 +203,7 @@ test('the cable is pulled in the middle: the guest runs on where it was, and bot
   const left = guestOn(laptopPage, 'Laptop')
   await expect(left.getByText('Not moved, it stays on Laptop.')).toBeVisible()
   await expect(left.getByText('The link to This PC broke while Workshop was moving.')).toBeVisible()
-  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  expect(await askGuest(laptop, guestId)).toEqual({ boot, sound: true })
   await pair?.mend()
   await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 30_000 })
   await expect.poll(() => pc.qemuPid(guestId)).toBeNull()
@@ -253,7 +226,7 @@ test('this PC dies in the middle; the guest runs on there, and this PC is clean 
   await expect(guestOn(docks.page, 'This PC').getByRole('progressbar')).toBeVisible()
   await docks.killFace()
   await pair?.shape(null)
-  expect(await askGuest(laptop)).toEqual({ boot, sound: true })
+  expect(await askGuest(laptop, guestId)).toEqual({ boot, sound: true })
   await docks.openFace()
   await expect(guestOn(docks.page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 30_000 })
   await expect(guestOn(docks.page, 'This PC')).toHaveCount(0)

@@ -42,7 +42,7 @@ export function folderFailure(error: unknown, path: string, signal?: AbortSignal
   if (signal?.aborted) return signal.reason
   const code = codes.get(systemErrorCode(error) ?? '') ?? 'store.refused'
   const detail = error instanceof Error ? error.message : String(error)
-  return fail(code, { path, place: `The folder ${path}` }, { detail, cause: error })
+  return fail(code, { path, place: `the folder ${path}` }, { detail, cause: error })
 }
 
 /** Whether there is nothing at a path; a file in the place of a folder above holds no objects either. */

@@ -29,17 +29,29 @@ const pageObjects = 1000
 
 export interface FolderOptions {
   random?: Random
+  /** Makes the folder, for this user alone, where only the one above it is there. */
+  makes?: boolean
   /** Stands in for link(2), to try a file system that has none. */
   link?: (from: string, to: string) => Promise<void>
 }
 
 /**
- * The folder at `path`, which must exist. Nothing is written before the first object is.
+ * The folder at `path`, which must exist or be made. Nothing else is written before the first object is.
  * @throws store.folder_missing, store.not_a_folder, store.no_permission, store.drive_failed
  */
 export async function openFolder(path: string, options: FolderOptions = {}): Promise<TryStore> {
+  if (options.makes) await makeFolder(path)
   const root = await FolderRoot.open(path, options.random ?? systemRandom)
   return new FolderStore(root, options.link ?? link)
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    await syncNames(dirname(path))
+  } catch (error) {
+    if (systemErrorCode(error) !== 'EEXIST') throw folderFailure(error, path)
+  }
 }
 
 class FolderStore implements TryStore {

@@ -140,7 +140,7 @@ class HttpLent implements LentObjects {
 
   #by(name: string): RefusedBy {
     const { host } = this.#address
-    const place = 'The place of the link'
+    const place = 'the place of the link'
     return { place, host, account: host, container: host, auth: 'sas', accessEndsMs: null, name }
   }
 }

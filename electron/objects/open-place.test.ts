@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -17,6 +17,22 @@ describe('the place that a person chose', () => {
     await close()
     expect(await readdir(path)).toEqual([])
     await rm(path, { recursive: true })
+  })
+
+  it('is a folder that is made where it shall be, in one that is there', async () => {
+    const above = await mkdtemp(join(tmpdir(), 'wdock-p-'))
+    const path = join(above, 'new')
+    for (let time = 0; time < 2; time += 1) {
+      const { close } = await openPlace({ kind: 'folder', path }, { azuriteFolder, makesFolder: true })
+      await close()
+      expect((await stat(path)).mode & 0o777).toBe(0o700)
+    }
+    const tooDeep = { kind: 'folder', path: join(above, 'a/b') } as const
+    await expect(openPlace(tooDeep, { azuriteFolder, makesFolder: true })).rejects.toSatisfy((error) =>
+      isCode(error, 'store.folder_missing'),
+    )
+    expect(await readdir(above)).toEqual(['new'])
+    await rm(above, { recursive: true })
   })
 
   it('is a container, to which nothing is sent before it is used', async () => {

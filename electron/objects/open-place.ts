@@ -1,6 +1,6 @@
 /**
  * Opens the place that a person chose, whatever kind it is, with retries around it. The only file that knows all
- * kinds; nothing is written by opening.
+ * kinds; nothing is written by opening, but for a folder that shall be made.
  */
 import type { VaultPlace } from '../../shared/models/checkpoint.ts'
 import type { AzureAccess } from './azure/access.ts'
@@ -13,6 +13,8 @@ import { retrying } from './retrying-store.ts'
 export interface OpenPlaceOptions extends RetryOptions {
   /** Where the emulator keeps what it is given. */
   azuriteFolder: string
+  /** Makes the last part of a folder's path where it is not there. */
+  makesFolder?: boolean
   /** Names a proxy. */
   env?: NodeJS.ProcessEnv
 }
@@ -30,7 +32,7 @@ const azuriteContainer = 'vault'
 export async function openPlace(place: VaultPlace, options: OpenPlaceOptions): Promise<OpenedPlace> {
   switch (place.kind) {
     case 'folder':
-      return opened(retrying(await openFolder(place.path), options))
+      return opened(retrying(await openFolder(place.path, { makes: options.makesFolder ?? false }), options))
     case 'azure':
       return opened(await azureStore(place.access, options))
     case 'azurite': {

@@ -6,7 +6,7 @@ import type { AskedToWait } from './tries.ts'
 
 const nowMs = Date.parse('2026-03-01T12:00:00Z')
 const by: RefusedBy = {
-  ...{ place: 'The container vault of the storage account mine', host: 'mine.blob.core.windows.net' },
+  ...{ place: 'the container vault of the storage account mine', host: 'mine.blob.core.windows.net' },
   ...{ account: 'mine', container: 'vault', auth: 'key', accessEndsMs: null, name: 'packs/aa' },
 }
 const plain: Refusal = {

@@ -5,7 +5,7 @@
 import { isCode } from '../../shared/errors/index.ts'
 import type { CallOptions, Lending, LendSpan, LentObjects, ObjectInfo, ObjectStore } from './object-store.ts'
 import { Retrier, type RetryOptions, type StoreCall } from './retry.ts'
-import { asSubject, joinPages, type TryOptions, type TryStore } from './tries.ts'
+import { joinPages, type TryOptions, type TryStore } from './tries.ts'
 
 /** What a page of a list may weigh: 2000 names of about 900 bytes of XML. */
 const listPageBytes = 2_000_000
@@ -20,7 +20,7 @@ export function retrying(store: TryStore, options: RetryOptions = {}): ObjectSto
 /** The same for a link that was received. */
 export function retryingLent(lent: LentObjects, options: RetryOptions = {}): LentObjects {
   const retrier = new Retrier(options)
-  const place = 'The place of the link'
+  const place = 'the place of the link'
   return {
     get: (name, limitBytes, { signal } = {}) =>
       retrier.run({
@@ -48,10 +48,10 @@ class RetryingStore implements ObjectStore {
   constructor(store: TryStore, retrier: Retrier) {
     this.sentence = store.sentence
     this.settleMs = store.settleMs
-    this.lending = store.lending && new RetryingLending(store.lending, retrier, asSubject(store.sentence))
+    this.lending = store.lending && new RetryingLending(store.lending, retrier, store.sentence)
     this.#store = store
     this.#retrier = retrier
-    this.#place = asSubject(store.sentence)
+    this.#place = store.sentence
   }
 
   #run<T>(

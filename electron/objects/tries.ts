@@ -44,8 +44,3 @@ export async function* joinPages(
     token = page.next
   } while (token !== null)
 }
-
-/** A place at the beginning of a sentence. */
-export function asSubject(sentence: string): string {
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1)
-}

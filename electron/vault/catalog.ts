@@ -42,7 +42,7 @@ function shownAs(
   place: Checkpoint['place'],
   { label, verified }: Later,
 ): Checkpoint {
-  const { version: _, label: firstLabel, ...shown } = head
+  const { version: _, lentUntilMs: __, label: firstLabel, ...shown } = head
   const error = verified?.error ?? null
   return {
     ...shown,

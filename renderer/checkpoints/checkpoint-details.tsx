@@ -57,7 +57,7 @@ function factsOf(checkpoint: Checkpoint): [string, ReactNode][] {
 }
 
 function Verified({ checkpoint: { verifiedAtMs, place } }: { checkpoint: Checkpoint }) {
-  if (verifiedAtMs === null) return 'not read back yet'
+  if (verifiedAtMs === null) return place.kind === 'damaged' ? 'found damaged' : 'not read back yet'
   return (
     <>
       <Ago atMs={verifiedAtMs} />

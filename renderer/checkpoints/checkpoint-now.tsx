@@ -15,20 +15,20 @@ export function CheckpointNow({ guest }: { guest: Guest }) {
   const operations = useHost((state) => state.operations)
   const latest = latestOperations(operations).get(guest.id)
   const own = latest?.work.kind === 'checkpoint' ? latest : null
-  const isBusy = own !== null && isUnderWay(own)
   return (
     <div className="make">
       <Button
         look="primary"
         icon={<Camera size={16} aria-hidden />}
-        disabled={pending || isBusy || !mayCheckpoint(guest)}
+        // One that is on its way into the vault holds its guest no more: the next may be made.
+        disabled={pending || !mayCheckpoint(guest)}
         onClick={() => void actions.makeCheckpoint(guest)}
       >
         Checkpoint now
       </Button>
       <div className="make__beside">
         {own === null && <p className="make__hint">{hintFor(guest)}</p>}
-        {own !== null && (isBusy ? <WorkLines operation={own} /> : <EndedLine operation={own} />)}
+        {own !== null && (isUnderWay(own) ? <WorkLines operation={own} /> : <EndedLine operation={own} />)}
       </div>
     </div>
   )

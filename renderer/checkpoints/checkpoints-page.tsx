@@ -32,7 +32,7 @@ export function CheckpointsPage() {
     <Page
       title="Checkpoints"
       wide
-      subtitle={<p className="page__subtitle">In {vault.placeSentence}</p>}
+      subtitle={vault.placeSentence !== '' && <p className="page__subtitle">In {vault.placeSentence}</p>}
       aside={
         <>
           <PasteLink />

@@ -1,11 +1,12 @@
 /** What must be known of the vault wherever checkpoints are shown: that it is away, or that its phrase is not kept. */
 import type { ReactNode } from 'react'
 import { assertNever } from '../../shared/assert-never.ts'
-import type { ErrorShape } from '../../shared/errors/index.ts'
+import type { VaultState } from '../../shared/models/checkpoint.ts'
 import { buttonClass } from '../kit/button.tsx'
 import { ErrorDetail, ErrorNotice } from '../kit/error-notice.tsx'
 import { Notice } from '../kit/notice.tsx'
 import { Empty } from '../kit/page.tsx'
+import { Moment } from '../kit/ticking.tsx'
 import { useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
 
@@ -25,7 +26,11 @@ export function VaultNotices() {
     case 'ready':
       return (
         <>
-          {vault.trouble !== null && <Trouble trouble={vault.trouble} />}
+          {vault.trouble !== null && (
+            <VaultTrouble trouble={vault.trouble}>
+              <VaultLink name="To the vault" />
+            </VaultTrouble>
+          )}
           {!vault.phraseSeen && (
             <Notice title="Write down the recovery phrase">
               <p>Without its 24 words, nobody can open the vault after this PC is lost.</p>
@@ -39,19 +44,32 @@ export function VaultNotices() {
   }
 }
 
+interface VaultTroubleProps {
+  trouble: NonNullable<Extract<VaultState, { kind: 'ready' }>['trouble']>
+  /** The way to where new access is entered. */
+  children?: ReactNode
+}
+
 /** What passes goes on by itself; what does not wants new access. */
-function Trouble({ trouble }: { trouble: ErrorShape }) {
-  if (trouble.permanent) {
+export function VaultTrouble({ trouble: { error, sinceMs }, children }: VaultTroubleProps) {
+  const since = (
+    <p className="field__hint">
+      Since <Moment atMs={sinceMs} />.
+    </p>
+  )
+  if (error.permanent) {
     return (
-      <ErrorNotice error={trouble}>
-        <VaultLink name="To the vault" />
+      <ErrorNotice error={error}>
+        {since}
+        {children}
       </ErrorNotice>
     )
   }
   return (
-    <Notice title={trouble.message}>
-      <p>{trouble.fix}</p>
-      <ErrorDetail detail={trouble.detail} />
+    <Notice title={error.message}>
+      <p>{error.fix}</p>
+      {since}
+      <ErrorDetail detail={error.detail} />
     </Notice>
   )
 }

@@ -49,7 +49,7 @@ function Lent({ link, brief }: { link: LentLink; brief: boolean }) {
       <div className="lent__buttons">
         {link.link !== null && !hasEnded && <CopyButton look="plain" text={link.link} label="Copy" />}
         <Button disabled={pending} onClick={() => ask({ kind: 'revoke', link })}>
-          Take back…
+          {hasEnded ? 'Remove…' : 'Take back…'}
         </Button>
       </div>
     </li>

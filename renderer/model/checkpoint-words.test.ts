@@ -84,8 +84,8 @@ describe('the mark beside “Checkpoints”', () => {
     [{ kind: 'none' }, false],
     [folderVault, false],
     [{ ...folderVault, phraseSeen: false }, true],
-    [{ ...azureVault, trouble: unreachable }, false],
-    [{ ...azureVault, trouble: expired }, true],
+    [{ ...azureVault, trouble: { error: unreachable, sinceMs: 0 } }, false],
+    [{ ...azureVault, trouble: { error: expired, sinceMs: 0 } }, true],
     [{ kind: 'failed', placeSentence: 'the folder /x', error: expired }, true],
   ])(
     'stands there when a person has to do something, not for what passes by itself (%#)',

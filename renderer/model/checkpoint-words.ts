@@ -73,5 +73,5 @@ function cannotLendWords(placeKind: Extract<VaultState, { kind: 'ready' }>['plac
 /** Whether somebody should look at the page of checkpoints: the phrase is not kept yet, or something is wrong. */
 export function vaultWantsAttention(vault: VaultState): boolean {
   if (vault.kind === 'failed') return true
-  return vault.kind === 'ready' && (!vault.phraseSeen || (vault.trouble?.permanent ?? false))
+  return vault.kind === 'ready' && (!vault.phraseSeen || (vault.trouble?.error.permanent ?? false))
 }

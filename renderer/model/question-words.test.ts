@@ -19,6 +19,12 @@ describe('questions about checkpoints', () => {
     expect(text({ kind: 'revoke', link: lent(1) }, around)).toMatch(/at once.*stays theirs/)
   })
 
+  it('do not take back a link that has ended, but remove it', () => {
+    const question = { kind: 'revoke', link: lent(1, { endMs: nowMs - 1000 }) } as const
+    expect(questionWords(question, around).confirm).toBe('Remove it')
+    expect(text(question, around)).not.toMatch(/stops working/)
+  })
+
   it('warn of forgetting a vault whose phrase nobody has written down', () => {
     const question = { kind: 'forget-vault' } as const
     expect(text(question, around)).toMatch(/need its recovery phrase/)

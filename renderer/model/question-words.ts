@@ -1,6 +1,6 @@
 /** The questions that are asked before something is done that cannot, or hardly, be taken back. Pure. */
 import { assertNever } from '../../shared/assert-never.ts'
-import type { Checkpoint, VaultState } from '../../shared/models/checkpoint.ts'
+import type { Checkpoint, LentLink, VaultState } from '../../shared/models/checkpoint.ts'
 import type { Question } from '../state/ui-store.ts'
 import { checkpointTitle, countWords } from './checkpoint-words.ts'
 
@@ -26,15 +26,7 @@ export function questionWords(question: YesNoQuestion, around: Circumstances): Q
     case 'delete-checkpoint':
       return deleteWords(question.checkpoint, around.nowMs)
     case 'revoke':
-      return {
-        title: `Take back the link to ${question.link.guestName}?`,
-        text: [
-          'It stops working at once. What somebody has restored from it already stays theirs.',
-          'This cannot be undone; you can make a new link.',
-        ],
-        confirm: 'Take it back',
-        cancel: 'Leave it',
-      }
+      return revokeWords(question.link, around.nowMs)
     case 'forget-vault':
       return forgetWords(around)
     default:
@@ -91,6 +83,26 @@ function guestWords(question: GuestQuestion): QuestionWords {
       }
     default:
       return assertNever(question)
+  }
+}
+
+function revokeWords({ guestName, endMs }: LentLink, nowMs: number): QuestionWords {
+  if (endMs !== null && endMs <= nowMs) {
+    return {
+      title: `Remove the ended link to ${guestName}?`,
+      text: ['It works no more. What was stored for it alone is deleted.'],
+      confirm: 'Remove it',
+      cancel: 'Leave it',
+    }
+  }
+  return {
+    title: `Take back the link to ${guestName}?`,
+    text: [
+      'It stops working at once. What somebody has restored from it already stays theirs.',
+      'This cannot be undone; you can make a new link.',
+    ],
+    confirm: 'Take it back',
+    cancel: 'Leave it',
   }
 }
 

@@ -25,7 +25,7 @@ export function Maintenance() {
     <Section title="Space and health">
       {stats !== null && <StatsFacts stats={stats} />}
       {check !== null && <CheckOutcome result={check.result} wasRead={check.wasRead} />}
-      {freedBytes !== null && <p role="status">{freedWords(freedBytes)}</p>}
+      {freedBytes !== null && <p role="status">{freedWords(freedBytes, stats)}</p>}
       {error !== null && <ErrorNotice error={error} />}
       <div className="form__buttons">
         {jobs.map(({ job, name }) => (
@@ -51,8 +51,12 @@ export function Maintenance() {
   )
 }
 
-function freedWords(freedBytes: number): string {
-  return freedBytes === 0 ? 'There was nothing to free.' : `Freed ${formatBytes(freedBytes)}.`
+/** What was written in the last half hour may belong to a checkpoint that is on its way (vault/FORMAT.md, “Sweep”). */
+function freedWords(freedBytes: number, stats: VaultStats | null): string {
+  if (freedBytes > 0) return `Freed ${formatBytes(freedBytes)}.`
+  return stats === null || stats.unusedBytes === 0
+    ? 'There was nothing to free.'
+    : 'Nothing could be freed yet: what is not in use is only freed half an hour after it was written. That is done by itself.'
 }
 
 function StatsFacts({ stats }: { stats: VaultStats }) {
@@ -62,7 +66,7 @@ function StatsFacts({ stats }: { stats: VaultStats }) {
       rows={[
         ['Takes', `${formatBytes(storedBytes)}, for ${countWords(checkpoints)}`],
         ['Would take', `${formatBytes(logicalBytes)} without sharing and compression`],
-        ['Unused', unusedBytes === 0 ? 'nothing' : `${formatBytes(unusedBytes)} that can be freed`],
+        ['Unused', unusedBytes === 0 ? 'nothing' : `${formatBytes(unusedBytes)} that no checkpoint needs`],
         ['Packs', String(packs)],
       ]}
     />

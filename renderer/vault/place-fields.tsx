@@ -52,7 +52,7 @@ export function PlaceFields({ draft, change, problems }: PlaceFieldsProps) {
           value={draft.path}
           onChange={(path) => change({ path })}
           problem={problems.path}
-          hint="An empty one, or one that holds a vault already. On a disk of this PC it does not help when the PC is lost."
+          hint="A new or empty one, or one that holds a vault already. On a disk of this PC it does not help when the PC is lost."
         />
       )}
       {draft.kind === 'azure' && <AzureFields draft={draft} change={change} problems={problems} />}
@@ -112,7 +112,7 @@ function AzureFields({ draft, change, problems }: PlaceFieldsProps) {
           onChange={(container) => change({ container })}
           problem={problems.container}
           maxLength={63}
-          hint="A folder of the account, for this vault alone. It is made if it is not there."
+          hint="A folder of the account, for this vault alone. It is made if it is not there and the access allows that."
         />
       )}
     </>

@@ -5,6 +5,7 @@
 import { useState } from 'react'
 import { assertNever } from '../../shared/assert-never.ts'
 import type { VaultState } from '../../shared/models/checkpoint.ts'
+import { VaultTrouble } from '../checkpoints/vault-notices.tsx'
 import { Button } from '../kit/button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Facts, Page, Section } from '../kit/page.tsx'
@@ -76,7 +77,7 @@ function toldOpened(): void {
 function ReadyView({ vault, onCreated }: { vault: Ready; onCreated: (phrase: string) => void }) {
   return (
     <>
-      {vault.trouble !== null && <ErrorNotice error={vault.trouble} />}
+      {vault.trouble !== null && <VaultTrouble trouble={vault.trouble} />}
       <Section title="Where and how">
         <Facts
           rows={[
@@ -97,7 +98,7 @@ function ReadyView({ vault, onCreated }: { vault: Ready; onCreated: (phrase: str
       </Section>
       <PhraseSection isSeen={vault.phraseSeen} placeSentence={vault.placeSentence} />
       <Maintenance />
-      <Leave onCreated={onCreated} isUrgent={vault.trouble?.permanent ?? false} />
+      <Leave onCreated={onCreated} isUrgent={vault.trouble?.error.permanent ?? false} />
     </>
   )
 }

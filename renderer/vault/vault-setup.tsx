@@ -2,10 +2,10 @@
  * Sets a vault up in two steps: the place, which is looked at first; then, as that turns out, a new vault, the
  * phrase of the one that is there, or another place.
  */
-import { CircleCheck, TriangleAlert } from 'lucide-react'
+import { CircleCheck, FolderPlus, TriangleAlert } from 'lucide-react'
 import { type FormEvent, useState } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
-import type { VaultPlace } from '../../shared/models/checkpoint.ts'
+import type { PlaceFinding, VaultPlace } from '../../shared/models/checkpoint.ts'
 import { Button } from '../kit/button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { TextArea } from '../kit/text-area.tsx'
@@ -14,8 +14,6 @@ import { useActions } from '../state/app-context.tsx'
 import { usePending } from '../state/ui-store.ts'
 import { emptyPlace, type PlaceDraft, type PlaceProblems, readPlace } from './place-draft.ts'
 import { PlaceFields } from './place-fields.tsx'
-
-type Found = 'empty' | 'vault' | 'other-files'
 
 interface VaultSetupProps {
   onCreated: (phrase: string) => void
@@ -29,7 +27,7 @@ export function VaultSetup({ onCreated, onOpened, onCancel }: VaultSetupProps) {
   const [draft, setDraft] = useState(emptyPlace)
   const [problems, setProblems] = useState<PlaceProblems>({})
   const [error, setError] = useState<ErrorShape | null>(null)
-  const [looked, setLooked] = useState<{ place: VaultPlace; found: Found } | null>(null)
+  const [looked, setLooked] = useState<{ place: VaultPlace; found: PlaceFinding } | null>(null)
   function change(part: Partial<PlaceDraft>): void {
     setDraft((old) => ({ ...old, ...part }))
     setProblems({})
@@ -72,7 +70,7 @@ export function VaultSetup({ onCreated, onOpened, onCancel }: VaultSetupProps) {
 
 interface NextStepProps {
   place: VaultPlace
-  found: Found
+  found: PlaceFinding
   onCreated: (phrase: string) => void
   onOpened: () => void
   onCancel: () => void
@@ -81,6 +79,7 @@ interface NextStepProps {
 function NextStep(props: NextStepProps) {
   switch (props.found) {
     case 'empty':
+    case 'no-folder':
       return <MakeVault {...props} />
     case 'vault':
       return <OpenVault {...props} />
@@ -93,7 +92,7 @@ function NextStep(props: NextStepProps) {
             <p>
               A vault wants a place of its own. Choose{' '}
               {props.place.kind === 'folder'
-                ? 'an empty folder, or make a new one in this'
+                ? 'an empty folder, or add the name of a new one to the path'
                 : 'another container'}
               .
             </p>
@@ -103,7 +102,7 @@ function NextStep(props: NextStepProps) {
   }
 }
 
-function MakeVault({ place, onCreated, onCancel }: NextStepProps) {
+function MakeVault({ place, found, onCreated, onCancel }: NextStepProps) {
   const actions = useActions()
   const pending = usePending('vault')
   const [error, setError] = useState<ErrorShape | null>(null)
@@ -115,7 +114,17 @@ function MakeVault({ place, onCreated, onCancel }: NextStepProps) {
   return (
     <div className="vault-setup">
       <p className="vault-setup__found" role="status">
-        <CircleCheck size={17} aria-hidden /> The place is empty and can be used: a new vault is made in it.
+        {found === 'empty' ? (
+          <>
+            <CircleCheck size={17} aria-hidden /> The place is empty and can be used: a new vault is made in
+            it.
+          </>
+        ) : (
+          <>
+            <FolderPlus size={17} aria-hidden /> This folder is not there yet: it is made, with a new vault in
+            it. If there should be one already, connect its drive or network share first, then look again.
+          </>
+        )}
       </p>
       {error !== null && <ErrorNotice error={error} />}
       <div className="form__buttons">

@@ -19,6 +19,13 @@ describe('the tree of errors', () => {
     expect(isCode(error, 'disk.no_space')).toBe(true)
   })
 
+  it('gives a place its capital at the head of a sentence, and there alone', () => {
+    const place = 'the folder /mnt/nas'
+    expect(fail('store.unreachable', { place }).message).toBe('The folder /mnt/nas does not answer.')
+    expect(fail('store.cut', { place }).message).toBe('The connection to the folder /mnt/nas broke off.')
+    expect(fail('restore.unfinished', { name: 'mail' }).message).toMatch(/ of mail /)
+  })
+
   it('wraps what nobody foresaw, with its stack as the detail', () => {
     const error = toWdockError(new TypeError('boom'))
     expect(error.code).toBe('host.unexpected')

@@ -9,7 +9,14 @@ import { migrationErrors } from './migration-errors.ts'
 import { qemuErrors } from './qemu-errors.ts'
 import { storeErrors } from './store-errors.ts'
 import { vaultErrors } from './vault-errors.ts'
-import { type ErrorShape, type ErrorSpec, type ErrorValues, fillTemplate, WdockError } from './wdock-error.ts'
+import {
+  type ErrorShape,
+  type ErrorSpec,
+  type ErrorValues,
+  fillSentence,
+  fillTemplate,
+  WdockError,
+} from './wdock-error.ts'
 
 export { type ErrorShape, errorShape, WdockError } from './wdock-error.ts'
 
@@ -39,7 +46,7 @@ export function fail(code: ErrorCode, values: ErrorValues = {}, options: FailOpt
   return new WdockError(
     {
       code,
-      message: fillTemplate(spec.says, values),
+      message: fillSentence(spec.says, values),
       fix: fillTemplate(spec.fix, values),
       permanent: spec.permanent,
       detail: options.detail ?? null,

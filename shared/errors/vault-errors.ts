@@ -59,7 +59,7 @@ export const vaultErrors = {
   },
   'vault.bad_manifest': {
     says: 'The checkpoint {checkpoint} is damaged: what it consists of cannot be read.',
-    fix: 'It was left as it is. Restore another checkpoint, and see what else is affected: “wdock vault check”.',
+    fix: 'It was left as it is. Restore another checkpoint, and check the vault, on its page or with “wdock vault check”, to see what else is affected.',
     permanent: true,
   },
   'vault.bad_span': {
@@ -79,7 +79,7 @@ export const vaultErrors = {
   },
   'vault.damaged': {
     says: 'Data of this checkpoint is damaged in the vault.',
-    fix: 'Restore another checkpoint, and see what else is affected: “wdock vault check --read-data”.',
+    fix: 'Restore another checkpoint, and check the vault, on its page or with “wdock vault check --read-data”, to see what else is affected.',
     permanent: true,
   },
   'vault.damaged_frame': {
@@ -169,7 +169,7 @@ export const vaultErrors = {
   },
   'vault.pack_missing': {
     says: 'Data of this checkpoint is missing in the vault.',
-    fix: 'Restore another checkpoint, and see what else is affected: “wdock vault check”.',
+    fix: 'Restore another checkpoint, and check the vault, on its page or with “wdock vault check”, to see what else is affected.',
     permanent: true,
   },
   'vault.phrase_checksum': {

@@ -61,3 +61,9 @@ export function fillTemplate(template: string, values: ErrorValues): string {
     return value === undefined ? whole : String(value)
   })
 }
+
+/** As `fillTemplate`. A place calls itself as it stands within a sentence, “the folder /mnt/nas”: at the head it gets its capital. */
+export function fillSentence(template: string, values: ErrorValues): string {
+  const filled = fillTemplate(template, values)
+  return template.startsWith('{place}') ? `${filled.charAt(0).toUpperCase()}${filled.slice(1)}` : filled
+}

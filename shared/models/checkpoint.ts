@@ -120,6 +120,10 @@ export const vaultPlace = z.discriminatedUnion('kind', [
 ])
 export type VaultPlace = z.infer<typeof vaultPlace>
 
+/** What lies in a place. `no-folder`: it is not there yet, but the folder that it would be in is. */
+export const placeFinding = z.enum(['empty', 'vault', 'other-files', 'no-folder'])
+export type PlaceFinding = z.infer<typeof placeFinding>
+
 export const vaultState = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('none') }),
   z.object({ kind: z.literal('opening'), placeSentence: z.string() }),
@@ -135,7 +139,7 @@ export const vaultState = z.discriminatedUnion('kind', [
     /** The person has been shown the recovery phrase and said so. */
     phraseSeen: z.boolean(),
     /** Set while the store does not answer; what is to be sent waits. */
-    trouble: errorShape.nullable(),
+    trouble: z.object({ error: errorShape, sinceMs: z.number() }).nullable(),
   }),
   z.object({ kind: z.literal('failed'), placeSentence: z.string(), error: errorShape }),
 ])

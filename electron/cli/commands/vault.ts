@@ -39,7 +39,9 @@ export function vaultFacts(vault: VaultState): string {
         ['Key', vault.keySentence],
         ['Recovery phrase', vault.phraseSeen ? 'written down' : 'not written down yet: wdock vault phrase'],
         ['Links', vault.canLend ? 'can be made' : 'cannot be made from here'],
-        ...(vault.trouble === null ? [] : ([['Trouble', vault.trouble.message]] as const)),
+        ...(vault.trouble === null
+          ? []
+          : ([['Trouble', `${vault.trouble.error.message} ${vault.trouble.error.fix}`]] as const)),
       ])
   }
 }
@@ -80,6 +82,7 @@ async function open(call: Call): Promise<Outcome> {
 const found = {
   empty: 'There is nothing there. A vault can be made: wdock vault create',
   vault: 'There is a vault there. Open it with its recovery phrase: wdock vault open',
+  'no-folder': 'The folder is not there yet. It is made with a vault in it by: wdock vault create',
   'other-files': 'There are other files there, and no vault.',
 }
 

@@ -166,11 +166,16 @@ describe('a vault', () => {
     expect(dock.vaults.connections).toBe(2)
   })
 
-  it('tells trouble with the store, and its end', async () => {
+  it('tells trouble with the store, since when, and its end', async () => {
     await desk().create(dock.place)
-    const error = fail('store.unreachable', { place: 'It' }).toJSON()
+    const error = fail('store.unreachable', { place: 'it' }).toJSON()
+    const sinceMs = dock.clock.nowMs()
     dock.vaults.emit({ type: 'trouble', error })
-    expect(dock.state.vault).toMatchObject({ kind: 'ready', trouble: error })
+    expect(dock.state.vault).toMatchObject({ kind: 'ready', trouble: { error, sinceMs } })
+    await dock.clock.pass(5000)
+    const later = fail('store.busy', { place: 'it' }).toJSON()
+    dock.vaults.emit({ type: 'trouble', error: later })
+    expect(dock.state.vault).toMatchObject({ trouble: { error: later, sinceMs } })
     dock.vaults.emit({ type: 'trouble', error: null })
     expect(dock.state.vault).toMatchObject({ trouble: null })
   })

@@ -4,8 +4,14 @@
  * in the state, and that no secret of it is. Relies on the vault's thread, which is started when it is first needed.
  */
 import { rm } from 'node:fs/promises'
-import { errorFromShape, fail, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
-import type { VaultPlace, VaultState } from '../../../shared/models/checkpoint.ts'
+import {
+  type ErrorShape,
+  errorFromShape,
+  fail,
+  toWdockError,
+  type WdockError,
+} from '../../../shared/errors/index.ts'
+import type { PlaceFinding, VaultPlace, VaultState } from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { KeyPlace, KeyStore } from '../../vault/key-store.ts'
@@ -110,7 +116,7 @@ export class VaultDesk {
   }
 
   /** Whether there is a vault at a place. @throws store.* */
-  async look(place: VaultPlace): Promise<'empty' | 'vault' | 'other-files'> {
+  async look(place: VaultPlace): Promise<PlaceFinding> {
     return await this.service().look(place)
   }
 
@@ -174,8 +180,15 @@ export class VaultDesk {
   }
 
   #onEvent(event: VaultEvent): void {
-    if (event.type === 'trouble') this.#change({ trouble: event.error })
+    if (event.type === 'trouble') this.#noteTrouble(event.error)
     for (const listener of [...this.#listeners]) listener(event)
+  }
+
+  #noteTrouble(error: ErrorShape | null): void {
+    const { state } = this
+    if (state.kind !== 'ready') return
+    const sinceMs = state.trouble?.sinceMs ?? this.#options.clock.nowMs()
+    this.#change({ trouble: error === null ? null : { error, sinceMs } })
   }
 
   /** The thread is started again; what was on its way is found by opening the vault. */

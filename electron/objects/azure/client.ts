@@ -17,7 +17,6 @@ import type { Clock } from '../../platform/clock.ts'
 import { type Connections, openConnections } from '../connections.ts'
 import type { CallOptions } from '../object-store.ts'
 import { connectionError, firstLine, type Refusal, type RefusedBy, refusalError } from '../refusals.ts'
-import { asSubject } from '../tries.ts'
 import { type AzurePlace, sentenceOf } from './access.ts'
 
 export interface AzureClientOptions {
@@ -74,7 +73,7 @@ export class AzureClient {
   #failure(error: unknown, name: string): WdockError {
     if (error instanceof WdockError) return error
     const by: RefusedBy = {
-      ...{ place: asSubject(this.sentence), host: new URL(this.place.serviceUrl).host, name },
+      ...{ place: this.sentence, host: new URL(this.place.serviceUrl).host, name },
       ...{ account: this.place.account, container: this.place.container },
       ...{ auth: this.place.auth.kind, accessEndsMs: this.#accessEndsMs },
     }

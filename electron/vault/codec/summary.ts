@@ -14,6 +14,8 @@ export const summaryHead = checkpoint
     version: z.literal(1),
     /** The label that it was made with; `labels/<id>` says what it was changed to. */
     label: checkpointLabel,
+    /** In a share: when its link ends, null never. Its holder cannot ask the store. */
+    lentUntilMs: z.number().nullish(),
   })
 export type SummaryHead = z.infer<typeof summaryHead>
 

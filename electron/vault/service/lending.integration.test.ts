@@ -49,11 +49,12 @@ it('lends a checkpoint from Azure storage by a link, until it is taken back', {
   await expect.poll(() => find('upload.published'), { timeout: 10_000 }).toBeDefined()
   const [checkpoint] = await desk.list()
 
-  const lent = await desk.lend(checkpoint?.id ?? '', { startMs: null, endMs: Date.now() + 3_600_000 })
+  const endMs = Date.now() + 3_600_000
+  const lent = await desk.lend(checkpoint?.id ?? '', { startMs: null, endMs })
   const link = lent.link ?? ''
   await expect.poll(async () => (await desk.lent())[0]?.state, { timeout: 10_000 }).toEqual({ kind: 'ready' })
   const looked = await friend.lookAtLink(link)
-  expect(looked.checkpoint).toMatchObject({ guestName: 'Test guest', hasPicture: true })
+  expect(looked).toMatchObject({ checkpoint: { guestName: 'Test guest', hasPicture: true }, endMs })
   await friend.beginRestore('a', { link })
   const restored = join(folder, 'restored')
   await friend.restoreBootFile('a', bootFile.sha256, restored)

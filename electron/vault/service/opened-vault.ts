@@ -3,9 +3,10 @@
  * and a wrong key are told apart, that a new vault is only made where there is nothing, and that what could not be
  * opened is closed again.
  */
-import { join } from 'node:path'
-import { fail, type WdockError } from '../../../shared/errors/index.ts'
-import type { VaultPlace } from '../../../shared/models/checkpoint.ts'
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fail, isCode, type WdockError } from '../../../shared/errors/index.ts'
+import type { PlaceFinding, VaultPlace } from '../../../shared/models/checkpoint.ts'
 import type { ObjectStore } from '../../objects/object-store.ts'
 import { type OpenedPlace, openPlace } from '../../objects/open-place.ts'
 import { defaultDeadlineMs, type StoreCall } from '../../objects/retry.ts'
@@ -49,17 +50,43 @@ function deadlineMs(call: StoreCall): number {
   return isPatient ? Number.POSITIVE_INFINITY : defaultDeadlineMs(call)
 }
 
-export function openPlaceOf(
+function openPlaceOf(
   place: VaultPlace,
   folders: Pick<VaultFolders, 'azurite'>,
   parts: OpeningParts,
+  makesFolder = false,
 ): Promise<OpenedPlace> {
   const { clock, random, onTrouble } = parts
-  return openPlace(place, { azuriteFolder: folders.azurite, clock, random, onTrouble, deadlineMs })
+  return openPlace(place, {
+    ...{ azuriteFolder: folders.azurite, makesFolder },
+    ...{ clock, random, onTrouble, deadlineMs },
+  })
 }
 
-/** What lies in a place. @throws what the store throws */
-export async function lookAt(store: ObjectStore): Promise<'empty' | 'vault' | 'other-files'> {
+/** What lies in a place; nothing is written. @throws what the store throws */
+export async function lookAtPlace(
+  place: VaultPlace,
+  folders: Pick<VaultFolders, 'azurite'>,
+  parts: OpeningParts,
+): Promise<PlaceFinding> {
+  let opened: OpenedPlace
+  try {
+    opened = await openPlaceOf(place, folders, parts)
+  } catch (error) {
+    if (place.kind !== 'folder' || !isCode(error, 'store.folder_missing')) throw error
+    // Of more than the last part of a path it is likelier that a drive is missing, or a letter is wrong.
+    const above = await stat(dirname(place.path)).catch(() => null)
+    if (above?.isDirectory()) return 'no-folder'
+    throw error
+  }
+  try {
+    return await lookAt(opened.store)
+  } finally {
+    await opened.close()
+  }
+}
+
+async function lookAt(store: ObjectStore): Promise<Exclude<PlaceFinding, 'no-folder'>> {
   if ((await store.get(vaultFileName, vaultFileLimitBytes)) !== null) return 'vault'
   for await (const _ of store.list('')) return 'other-files'
   return 'empty'
@@ -100,12 +127,9 @@ export class OpenedVaultParts {
   }
 
   /** @throws vault.exists, vault.place_not_empty, what the store throws */
-  static async create(
-    place: VaultPlace,
-    folders: VaultFolders,
-    parts: OpeningParts,
-  ): Promise<OpenedVaultParts> {
-    return await withPlace(place, folders, parts, async (opened) => {
+  static async create(at: VaultPlace, folders: VaultFolders, parts: OpeningParts): Promise<OpenedVaultParts> {
+    const place = openPlaceOf(at, folders, parts, true)
+    return await withPlace(place, async (opened) => {
       const there = await lookAt(opened.store)
       if (there === 'vault') throw fail('vault.exists')
       if (there === 'other-files') throw fail('vault.place_not_empty')
@@ -119,14 +143,14 @@ export class OpenedVaultParts {
 
   /** @throws vault.not_there, vault.wrong_phrase, vault.wrong_key, vault.damaged_vault_file, vault.newer_version, … */
   static async open(
-    place: VaultPlace,
+    at: VaultPlace,
     folders: VaultFolders,
     secret: { phrase: string } | { vaultKey: Uint8Array },
     parts: OpeningParts,
   ): Promise<OpenedVaultParts> {
     // What is wrong with the words is told before anything is asked of the store.
     const entropy = 'phrase' in secret ? parsePhrase(secret.phrase) : null
-    return await withPlace(place, folders, parts, async (opened) => {
+    return await withPlace(openPlaceOf(at, folders, parts), async (opened) => {
       const bytes = await opened.store.get(vaultFileName, vaultFileLimitBytes)
       if (bytes === null) throw fail('vault.not_there')
       const file = parseVaultFile(bytes)
@@ -152,12 +176,10 @@ export class OpenedVaultParts {
 }
 
 async function withPlace(
-  place: VaultPlace,
-  folders: VaultFolders,
-  parts: OpeningParts,
+  place: Promise<OpenedPlace>,
   work: (opened: OpenedPlace) => Promise<OpenedVaultParts>,
 ): Promise<OpenedVaultParts> {
-  const opened = await openPlaceOf(place, folders, parts)
+  const opened = await place
   try {
     return await work(opened)
   } catch (error) {

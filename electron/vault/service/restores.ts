@@ -78,7 +78,8 @@ export class Restores {
     const { lent, summary } = await this.#openLink(text)
     lent.close()
     const { label: _, place: __, ...checkpoint } = checkpointOf(summary, { kind: 'vault' })
-    return { checkpoint, pngBase64: summary.picture?.toString('base64') ?? null, endMs: null }
+    const endMs = summary.head.lentUntilMs ?? null
+    return { checkpoint, pngBase64: summary.picture?.toString('base64') ?? null, endMs }
   }
 
   async #openLink(text: string): Promise<LentCheckpoint & { lent: LentObjects }> {

@@ -165,7 +165,7 @@ export class Shares {
     const label = { name: '', note: '', pinned: false }
     await prepareShare({
       ...{ vault, lending: this.#lending(), frames, shareId, shareKey, manifest, signal },
-      summary: { ...shown, head: { ...shown.head, label } },
+      summary: { ...shown, head: { ...shown.head, label, lentUntilMs: link.endMs } },
       onProgress: (doneBytes, totalBytes) => {
         const told: LentLink = { ...link, state: { kind: 'preparing', doneBytes, totalBytes } }
         this.#links.set(shareId, told)

@@ -10,6 +10,7 @@ import {
   type CheckpointLabel,
   checkpointLabel,
   type LentLink,
+  type PlaceFinding,
   type ReceivedLink,
   type VaultCheck,
   type VaultPlace,
@@ -22,7 +23,7 @@ import { checkVault } from '../check.ts'
 import { removeCheckpoint } from '../remove-checkpoint.ts'
 import { vaultStats } from '../stats.ts'
 import { sweep } from '../sweep.ts'
-import { lookAt, OpenedVaultParts, type OpeningParts, openPlaceOf } from './opened-vault.ts'
+import { lookAtPlace, OpenedVaultParts, type OpeningParts } from './opened-vault.ts'
 import { Restores } from './restores.ts'
 import { Shares } from './shares.ts'
 import { Uploads } from './uploads.ts'
@@ -73,13 +74,8 @@ export class VaultServiceHere implements VaultService {
     this.#restores = new Restores({ clock, log, onEvent })
   }
 
-  async look(place: VaultPlace): Promise<'empty' | 'vault' | 'other-files'> {
-    const opened = await openPlaceOf(place, { azurite: this.#azuriteFolder }, this.#opening)
-    try {
-      return await lookAt(opened.store)
-    } finally {
-      await opened.close()
-    }
+  async look(place: VaultPlace): Promise<PlaceFinding> {
+    return await lookAtPlace(place, { azurite: this.#azuriteFolder }, this.#opening)
   }
 
   async create(place: VaultPlace, folders: VaultFolders): Promise<OpenedVault & { phrase: string }> {

@@ -11,6 +11,7 @@ import type {
   CheckpointLabel,
   CheckpointReason,
   LentLink,
+  PlaceFinding,
   ReceivedLink,
   VaultCheck,
   VaultPlace,
@@ -123,7 +124,7 @@ export interface RestoreMemory {
 export const rehearsalMs = 5000
 
 export interface VaultService {
-  look(place: VaultPlace): Promise<'empty' | 'vault' | 'other-files'>
+  look(place: VaultPlace): Promise<PlaceFinding>
   create(place: VaultPlace, folders: VaultFolders): Promise<OpenedVault & { phrase: string }>
   /** Also goes on with uploads that were cut off. */
   open(

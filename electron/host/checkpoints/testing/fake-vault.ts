@@ -10,6 +10,7 @@ import type {
   CheckpointId,
   CheckpointLabel,
   LentLink,
+  PlaceFinding,
   VaultPlace,
 } from '../../../../shared/models/checkpoint.ts'
 import type {
@@ -123,7 +124,7 @@ class FakeVault implements VaultService {
     for (const { server } of this.#shared.captures.values()) server?.close()
   }
 
-  async look(place: VaultPlace): Promise<'empty' | 'vault' | 'other-files'> {
+  async look(place: VaultPlace): Promise<PlaceFinding> {
     return this.#shared.vaults.has(nameOf(place)) ? 'vault' : 'empty'
   }
 
