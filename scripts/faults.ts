@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import type { FaultPoint } from '../electron/host/docking/faults.ts'
 import { type Blow, blows, type ModelCase, runCase } from '../electron/host/docking/testing/cases.ts'
 import { FaultRig, type RealBlow } from '../electron/testing/fault-rig.ts'
+import { randomFrom } from './lib/random-from.ts'
 
 const { values } = parseArgs({
   options: {
@@ -116,15 +117,4 @@ async function strikeOnce(rig: FaultRig, point: FaultPoint, blow: RealBlow): Pro
 function report(seed: number, lines: readonly string[]): void {
   failed += 1
   process.stdout.write(`FAILED, again with --seed ${seed} --count 1\n  ${lines.join('\n  ')}\n`)
-}
-
-/** Mulberry32: small, and the same everywhere for one seed. */
-function randomFrom(seed: number): (limit: number) => number {
-  let state = seed >>> 0
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
-  }
 }

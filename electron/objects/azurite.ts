@@ -24,6 +24,8 @@ export interface AzuriteOptions {
   random?: Random
   /** 0, the default, is a free one. */
   port?: number
+  /** For tests alone: modules that its process loads first. */
+  imports?: readonly string[]
 }
 
 export interface Azurite {
@@ -58,7 +60,9 @@ export async function startAzurite(options: AzuriteOptions): Promise<Azurite> {
   const child = spawn(
     node,
     [
-      ...['--import', `data:text/javascript,${encodeURIComponent(endWithParent)}`, program, ...where],
+      ...['--import', `data:text/javascript,${encodeURIComponent(endWithParent)}`],
+      ...(options.imports ?? []).flatMap((module) => ['--import', module]),
+      ...[program, ...where],
       ...['--blobHost', '127.0.0.1', '--blobPort', String(options.port ?? 0)],
       ...['--silent', '--disableTelemetry', '--skipApiVersionCheck'],
     ],

@@ -110,9 +110,15 @@ export class QemuProcess {
     }
   }
 
-  /** Asks QEMU to end, then ends it. @returns once it is gone, its sockets and notes removed. */
+  /**
+   * Asks QEMU to end, then ends it. @param options.graceMs for its answer, and again for its end: one that waits for memory
+   * which nobody sends any more does neither. @returns once it is gone, its sockets and notes removed.
+   */
   async quit(options: { graceMs: number }): Promise<QemuExit> {
-    if (!this.qmp.isClosed) await qmpQuit(this.qmp).catch(() => {})
+    if (!this.qmp.isClosed) {
+      const asked = qmpQuit(this.qmp).catch(() => {})
+      await Promise.race([asked, wait(options.graceMs, undefined, { ref: false })])
+    }
     if (!(await waitUntilDead(this.identity, options.graceMs))) await this.kill()
     const exit = await this.waitForExit()
     await removeRunFiles(this.record.dir)

@@ -105,6 +105,13 @@ describe('a QEMU process', () => {
     expect(existsSync(qemu.sockets.qmp)).toBe(false)
   })
 
+  it('that does not answer is not asked for longer than it has to end', async () => {
+    const qemu = await bench.start(testSpec(await bench.folder('vm')))
+    process.kill(qemu.identity.pid, 'SIGSTOP')
+    const exit = qemu.quit({ graceMs: 100 })
+    expect(await Promise.race([exit, wait(6000, 'late')])).toMatchObject({ signal: 'SIGKILL' })
+  })
+
   it('pauses, resumes, and draws its screen as a PNG', async () => {
     const qemu = await bench.start(testSpec(await bench.folder('vm')))
     await pause(qemu.qmp)

@@ -60,6 +60,21 @@ describe('a spool on disk', () => {
     expect(await spools.left()).toEqual([])
   })
 
+  it('is nobody’s any more when its removal was cut off', async () => {
+    await spool.writeState({
+      ...{ version: 1, vaultId: id, id, byDockId: 'a'.repeat(52), byDockName: 'Dock' },
+      guestId: '5b1c7a52-55c1-4c26-9f0e-6d3c8b6b1a10',
+      ...{ phase: 'publishing', fenceFirst: false, link: 'kept' },
+    })
+    await spool.writePart('manifest', Buffer.from('all of it'))
+    spool.clear = () => Promise.reject(new Error('killed'))
+    await expect(spool.remove()).rejects.toThrow('killed')
+    const [left] = await new DiskSpools(folder, testSealer).left()
+    expect(await left?.readState()).toBeNull()
+    await left?.remove()
+    expect(await readdir(folder)).toEqual([])
+  })
+
   it('that cannot be read for what it is says which file', async () => {
     expect(await spool.readState()).toBeNull()
     await writeFile(join(folder, id, 'upload.json'), '{"version":9}')

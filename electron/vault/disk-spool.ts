@@ -194,7 +194,10 @@ export class DiskSpool implements Spool {
     }
   }
 
+  /** Without a state it is nobody's: what a crash leaves of it from here on is removed by the next run. */
   async remove(): Promise<void> {
+    await rm(join(this.#folder, stateFile), { force: true })
+    await syncFolder(this.#folder).catch(() => {})
     await this.clear()
     await rm(this.#folder, { force: true, recursive: true })
   }
