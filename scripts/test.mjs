@@ -3,7 +3,7 @@
  * left behind. Every stage runs even when one before it failed; some run side by side.
  *
  *   node scripts/test.mjs [stage…]      stages by their first word: lint, types, dead, unit, integration,
- *                                       integration-vault, e2e
+ *                                       integration-moves, integration-vault, e2e
  *
  * Promises: the last line is `N passed, N failed` (and `, N skipped`); exit code 0 only if nothing failed. Relies
  * on what setup.mjs installs, and on the environment being inherited by whatever a test starts.
@@ -37,7 +37,8 @@ const runner = new StageRunner({
     WDOCK_TEST_RUN: runId,
   },
   folder: reports,
-  lanes: availableParallelism(),
+  // What runs side by side waits much of the time: for guests that boot, for each other, for timers.
+  lanes: availableParallelism() + 1,
   print,
   began: (stage) => print(`\n=== ${stage.name} ===\n`),
   ended: (stage, { ok, seconds }) => {

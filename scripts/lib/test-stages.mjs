@@ -31,7 +31,7 @@ const electronBinary = () =>
 
 /**
  * Unit tests have the machine to themselves: they use both cores. Integration tests mostly wait, for guests that boot
- * and for timers: those of moving and those of checkpoints run side by side.
+ * and for timers: the three suites run side by side.
  * @param {string} folder for the reports @returns {Stage[]}
  */
 export function stages(folder) {
@@ -42,9 +42,9 @@ export function stages(folder) {
     return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest, ...more }
   }
   // Docks, guests and windows wait most of the time, for each other and for timers.
-  const playwright = (project, needs = 'playwright.config.ts') => {
+  const playwright = (project, flows = [], needs = 'playwright.config.ts') => {
     const report = join(folder, `e2e-${project}.json`)
-    const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json']
+    const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json', ...flows]
     const env = { PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_JSON_OUTPUT_FILE: report }
     return { name: `e2e ${project}`, command, beside: 'e2e', needs, env, report, count: fromPlaywright }
   }
@@ -58,12 +58,13 @@ export function stages(folder) {
     { name: 'dead code', command: ['knip'], beside: 'sources', needs: 'knip.json' },
     vitest('unit'),
     vitest('integration', { beside: 'integration' }),
+    vitest('integration-moves', { beside: 'integration' }),
     vitest('integration-vault', { beside: 'integration' }),
-    // The longest first.
     playwright('electron-face'),
-    playwright('stand-in'),
-    playwright('browser'),
-    playwright('electron', electronBinary()),
+    // Every flow in one face, the first in both; `npm run e2e` runs all in both.
+    playwright('stand-in', ['flows/move', 'flows/checkpoints']),
+    playwright('browser', ['flows/move', 'flows/lending']),
+    playwright('electron', [], electronBinary()),
   ]
 }
 
