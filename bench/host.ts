@@ -51,6 +51,7 @@ function row(name: string, metric: string, unit: string, values: readonly number
     peerName: null,
     ratio: null,
     n: values.length,
+    goal: null,
   }
 }
 

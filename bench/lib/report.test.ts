@@ -1,7 +1,17 @@
 /** The measurements' common language: medians, rows, tables. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type BenchReport, benchReport, compare, markdownTable, median, textTable } from './report.ts'
+import {
+  type BenchReport,
+  type BenchRow,
+  benchReport,
+  compare,
+  isReached,
+  markdownTable,
+  median,
+  percentile95,
+  textTable,
+} from './report.ts'
 
 const measured = {
   case: 'migrate',
@@ -46,6 +56,26 @@ describe('the median', () => {
   })
 })
 
+describe('the 95th percentile', () => {
+  it('of twenty values is the second largest', () => {
+    expect(percentile95(Array.from({ length: 20 }, (_, at) => at + 1))).toBe(19)
+  })
+
+  it('is one of the values, and at least 95 of 100 do not exceed it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer(), { minLength: 1 }), (values) => {
+        const value = percentile95(values)
+        expect(values).toContain(value)
+        expect(values.filter((each) => each <= value).length).toBeGreaterThanOrEqual(values.length * 0.95)
+      }),
+    )
+  })
+
+  it('of nothing is refused', () => {
+    expect(() => percentile95([])).toThrow(RangeError)
+  })
+})
+
 describe('a row', () => {
   it('holds both medians and their ratio', () => {
     const row = compare({ ...measured, ours: [8, 8.5, 12], peer: [10, 10, 10] })
@@ -72,5 +102,26 @@ describe('the tables', () => {
 
   it('say where the figures come from', () => {
     expect(markdownTable(report)).toContain('QEMU 7.2, Node 24.0.0; 2026-01-02.')
+  })
+})
+
+describe('a goal', () => {
+  const row: BenchRow = { ...compare({ ...measured, ours: [8], peer: [10] }), goal: null }
+  const most: BenchRow['goal'] = { kind: 'at-most', value: 8 }
+  const least: BenchRow['goal'] = { kind: 'at-least', value: 9 }
+
+  it('is reached at its own value, and only promised where there is one', () => {
+    expect(isReached(row)).toBeNull()
+    expect(isReached({ ...row, goal: most })).toBe(true)
+    expect(isReached({ ...row, goal: least })).toBe(false)
+    expect(isReached({ ...row, goal: most, ours: null })).toBeNull()
+  })
+
+  it('has columns of its own in a table that knows goals, with peers by name where they differ', () => {
+    const other = { ...row, goal: null, peerName: 'none taken' }
+    const lines = markdownTable(reportOf({ ...row, goal: most }, other)).split('\n')
+    expect(lines[0]).toBe('| link | load | measured | ours | goal | reached | beside | ratio | n |')
+    expect(lines[2]).toBe('| 100 Mbit/s | none | total | 8 s | ≤ 8 s | yes | 10 s (plain QEMU) | 0.80 | 1 |')
+    expect(lines[3]).toContain('| – | – | 10 s (none taken) |')
   })
 })

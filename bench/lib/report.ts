@@ -11,14 +11,19 @@ const row = z.object({
   load: z.string().nullable(),
   metric: z.string(),
   unit: z.string(),
-  /** Medians. */
+  /** Medians, unless the metric says otherwise. */
   ours: z.number().nullable(),
   peer: z.number().nullable(),
   peerName: z.string().nullable(),
   /** ours / peer of the same run. */
   ratio: z.number().nullable(),
-  /** Measurements behind each median. */
+  /** Measurements behind each figure. */
   n: z.number().int(),
+  /** What ours is to reach; null where nothing was promised. */
+  goal: z
+    .object({ kind: z.enum(['at-most', 'at-least']), value: z.number() })
+    .nullable()
+    .default(null),
 })
 export type BenchRow = z.infer<typeof row>
 
@@ -51,6 +56,20 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2
 }
 
+/** What 95 of 100 values do not exceed (nearest rank). @throws RangeError when there is none */
+export function percentile95(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const value = sorted[Math.ceil(sorted.length * 0.95) - 1]
+  if (value === undefined) throw new RangeError('a percentile of nothing')
+  return value
+}
+
+/** Whether ours is as good as was promised; null where nothing was, or nothing was measured. */
+export function isReached({ goal, ours }: Pick<BenchRow, 'goal' | 'ours'>): boolean | null {
+  if (goal === null || ours === null) return null
+  return goal.kind === 'at-most' ? ours <= goal.value : ours >= goal.value
+}
+
 export interface Compared {
   case: string
   link: string | null
@@ -75,62 +94,101 @@ export function compare(compared: Compared): BenchRow {
     peerName,
     ratio: peerMedian === 0 ? null : round(ourMedian / peerMedian, 3),
     n: Math.min(ours.length, peer.length),
+    goal: null,
   }
 }
 
-function round(value: number, digits: number): number {
+export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits))
 }
 
-const heads = ['link', 'load', 'measured', 'ours', 'peer', 'ratio', 'n'] as const
+interface Column {
+  head: string
+  align: 'left' | 'right'
+  cell(entry: BenchRow): string
+}
 
-function cells(entry: BenchRow): string[] {
-  const withUnit = (value: number | null): string => (value === null ? '–' : `${value} ${entry.unit}`)
-  return [
-    entry.link ?? '–',
-    entry.load ?? '–',
-    entry.metric,
-    withUnit(entry.ours),
-    withUnit(entry.peer),
-    entry.ratio === null ? '–' : entry.ratio.toFixed(2),
-    String(entry.n),
+function withUnit(value: number | null, unit: string): string {
+  return value === null ? '–' : `${value} ${unit}`
+}
+
+/** With the goals, where there are any; who the peer is stands in the head, or with each figure where they differ. */
+function columnsOf({ rows }: BenchReport, head: (peers: readonly string[]) => string): Column[] {
+  const peers = peersOf(rows)
+  const left: Column[] = [
+    { head: 'link', align: 'left', cell: (entry) => entry.link ?? '–' },
+    { head: 'load', align: 'left', cell: (entry) => entry.load ?? '–' },
+    { head: 'measured', align: 'left', cell: (entry) => entry.metric },
+    { head: 'ours', align: 'right', cell: ({ ours, unit }) => withUnit(ours, unit) },
   ]
+  const goals: Column[] = [
+    { head: 'goal', align: 'right', cell: goalCell },
+    { head: 'reached', align: 'right', cell: (entry) => reachedWords(isReached(entry)) },
+  ]
+  return [
+    ...left,
+    ...(rows.some(({ goal }) => goal !== null) ? goals : []),
+    { head: head(peers), align: 'right', cell: (entry) => peerCell(entry, peers.length > 1) },
+    { head: 'ratio', align: 'right', cell: ({ ratio }) => (ratio === null ? '–' : ratio.toFixed(2)) },
+    { head: 'n', align: 'right', cell: ({ n }) => String(n) },
+  ]
+}
+
+function peersOf(rows: readonly BenchRow[]): string[] {
+  return [...new Set(rows.flatMap((entry) => entry.peerName ?? []))]
+}
+
+function peerCell({ peer, unit, peerName }: BenchRow, named: boolean): string {
+  const figure = withUnit(peer, unit)
+  return named && peer !== null && peerName !== null ? `${figure} (${peerName})` : figure
+}
+
+function goalCell({ goal, unit }: BenchRow): string {
+  if (goal === null) return '–'
+  return `${goal.kind === 'at-most' ? '≤' : '≥'} ${goal.value} ${unit}`
+}
+
+function reachedWords(reached: boolean | null): string {
+  if (reached === null) return '–'
+  return reached ? 'yes' : 'no'
 }
 
 /** Aligned columns for a terminal. */
 export function textTable(report: BenchReport): string {
-  const lines = [[...heads], ...report.rows.map(cells)]
-  const widths = heads.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  const drawn = lines.map((line) =>
-    line
-      .map((cell, column) =>
-        column < 3 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join('  ')
-      .trimEnd(),
-  )
+  const columns = columnsOf(report, () => 'peer')
+  const lines = [
+    columns.map(({ head }) => head),
+    ...report.rows.map((row) => columns.map(({ cell }) => cell(row))),
+  ]
+  const widths = columns.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)))
+  const padded = (cell: string, at: number): string =>
+    columns[at]?.align === 'left' ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)
+  const drawn = lines.map((line) => line.map(padded).join('  ').trimEnd())
   return [...drawn, '', provenance(report)].join('\n')
 }
 
 /** The same for a Markdown page. */
 export function markdownTable(report: BenchReport): string {
-  const peer = report.rows.find((entry) => entry.peerName !== null)?.peerName ?? 'peer'
-  const line = (columns: readonly string[]): string => `| ${columns.join(' | ')} |`
-  const head = heads.map((name) => (name === 'peer' ? peer : name))
-  const rule = heads.map((_, column) => (column < 3 ? '---' : '---:'))
+  const columns = columnsOf(report, ([only, ...others]) => {
+    if (only === undefined) return 'peer'
+    return others.length === 0 ? only : 'beside'
+  })
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
   return [
-    line(head),
-    line(rule),
-    ...report.rows.map((entry) => line(cells(entry))),
+    line(columns.map(({ head }) => head)),
+    line(columns.map(({ align }) => (align === 'left' ? '---' : '---:'))),
+    ...report.rows.map((row) => line(columns.map(({ cell }) => cell(row)))),
     '',
     provenance(report),
   ].join('\n')
 }
 
 function provenance({ machine: on, date, commit, rows }: BenchReport): string {
-  const peers = [...new Set(rows.flatMap((entry) => entry.peerName ?? []))]
-  const against = peers.length === 0 ? '' : ` Peer: ${peers.join(', ')}.`
+  const peers = peersOf(rows)
+  const against = peers.length !== 1 ? '' : ` Peer: ${peers.join(', ')}.`
   const qemu = on.qemu === null ? '' : `, QEMU ${on.qemu}`
   const where = `${on.cores} × ${on.cpu}, Linux ${on.kernel}${qemu}, Node ${on.node}`
-  return `Medians, measured in turns in one run on ${where}; ${date.slice(0, 10)}${commit === null ? '' : `, ${commit}`}.${against}`
+  const hasGoals = rows.some(({ goal }) => goal !== null)
+  const how = hasGoals ? 'Medians where nothing else is said, measured' : 'Medians, measured in turns'
+  return `${how} in one run on ${where}; ${date.slice(0, 10)}${commit === null ? '' : `, ${commit}`}.${against}`
 }

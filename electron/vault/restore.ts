@@ -57,6 +57,21 @@ export class Restore {
     this.#options = options
     this.#reader = new CheckpointReader(manifest, { store, frameKeyOf, frames, clock, onTrouble })
     this.#readers = manifest.regions.map((_, region) => new RegionReader(this.#reader, region))
+    this.#fetchWarm()
+  }
+
+  /**
+   * While QEMU is being started the link has nothing else to do, and frames that lie together are read together: page
+   * by page, in the order of the recording, most of the time would be spent on round trips.
+   */
+  #fetchWarm(): void {
+    const { warm, log } = this.#options
+    const { signal } = this.#over
+    if (warm === null) return
+    this.#reader.prefetch(warm.runs, { signal }).catch((error: unknown) => {
+      // It is asked for again when the guest needs it, and told then.
+      if (!signal.aborted) log.warn('what a guest touches first was not fetched beforehand', { error })
+    })
   }
 
   get manifest(): Manifest {

@@ -71,7 +71,7 @@ describe('the stages', () => {
     expect(together).toEqual([
       ['lint and layer rules', 'types', 'dead code'],
       ['unit'],
-      ['integration', 'integration-vault'],
+      ['integration', 'integration-moves', 'integration-vault'],
       ['e2e electron-face', 'e2e stand-in', 'e2e browser', 'e2e electron'],
     ])
     expect(rounds([])).toEqual([])
