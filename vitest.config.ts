@@ -25,6 +25,8 @@ export default defineConfig({
           include: [`${everywhere}/**/*.test.{ts,tsx}`],
           exclude: ['**/node_modules/**', '**/*.integration.test.{ts,tsx}'],
           testTimeout: 10_000,
+          // Vitest leaves one core alone unless it is told.
+          maxWorkers: '100%',
           // No test here leaves anything behind in a module; a fresh copy of all modules for each file costs half a minute.
           isolate: false,
         },

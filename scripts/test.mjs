@@ -37,8 +37,7 @@ const runner = new StageRunner({
     WDOCK_TEST_RUN: runId,
   },
   folder: reports,
-  // What runs side by side waits much of the time: for guests that boot, for each other, for timers.
-  lanes: availableParallelism() + 1,
+  lanes: availableParallelism(),
   print,
   began: (stage) => print(`\n=== ${stage.name} ===\n`),
   ended: (stage, { ok, seconds }) => {

@@ -58,6 +58,9 @@ interface Block {
 const piecePages = 256
 const piecesAhead = 12
 const tellEveryMs = 250
+const lookEveryMs = 100
+/** A guest that asks for nothing for so long has what it needs for now. */
+const quietMs = 1000
 
 export class RestoreMemorySender {
   readonly #options: RestoreMemoryOptions
@@ -164,14 +167,14 @@ export class RestoreMemorySender {
   async #rehearse(socket: Socket, { head, tail, blocks }: RestoredState): Promise<void> {
     const { clock, saveWarm } = this.#options
     const recorded: { block: number; page: number }[] = []
+    const startedMs = clock.monotonicMs()
     const source = new PostcopySource(socket, {
       ...{ head, tail, clock, provider: providerOf(blocks), push: 'on-request', neighbourPages: 1 },
       absent: holesOf(blocks),
       record: { forMs: rehearsalMs, onPage: (block, page) => recorded.push({ block, page }) },
     })
     const over = new AbortController()
-    const time = clock.sleep(rehearsalMs, over.signal).then(() => source.stop(rehearsed))
-    time.catch(() => {})
+    void this.#untilQuiet(() => recorded.length, over.signal).then(() => source.stop(rehearsed))
     try {
       await this.#run(source)
     } catch (error) {
@@ -180,7 +183,23 @@ export class RestoreMemorySender {
       over.abort()
     }
     const runs = runsOf(recorded, blocks)
-    await saveWarm?.({ recordedAtMs: clock.nowMs(), recordedForMs: rehearsalMs, runs })
+    const recordedForMs = Math.round(clock.monotonicMs() - startedMs)
+    await saveWarm?.({ recordedAtMs: clock.nowMs(), recordedForMs, runs })
+  }
+
+  /** Until the time is over, or a guest that has started to ask for pages asks for no more. */
+  async #untilQuiet(asked: () => number, over: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const startedMs = clock.monotonicMs()
+    let before = 0
+    let quietSinceMs = startedMs
+    while (!over.aborted) {
+      await clock.sleep(lookEveryMs, over).catch(() => {})
+      const nowMs = clock.monotonicMs()
+      if (asked() !== before || before === 0) quietSinceMs = nowMs
+      before = asked()
+      if (nowMs - startedMs >= rehearsalMs || nowMs - quietSinceMs >= quietMs) return
+    }
   }
 
   async #run(source: PostcopySource): Promise<void> {

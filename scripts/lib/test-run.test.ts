@@ -38,8 +38,8 @@ describe('the count of a test stage', () => {
     await writeFile(join(folder, 'unit.json'), JSON.stringify(report))
     expect(countOf(stage('unit'), false)).toEqual({ passed: 7, failed: 2, skipped: 1 })
     const stats = { expected: 4, unexpected: 0, flaky: 1, skipped: 0 }
-    await writeFile(join(folder, 'e2e-browser.json'), JSON.stringify({ stats }))
-    expect(countOf(stage('e2e browser'), true)).toEqual({ passed: 5, failed: 0, skipped: 0 })
+    await writeFile(join(folder, 'e2e-browser-move.json'), JSON.stringify({ stats }))
+    expect(countOf(stage('e2e browser-move'), true)).toEqual({ passed: 5, failed: 0, skipped: 0 })
   })
 
   it('has a failure when the runner failed though no test did, or left no readable report', async () => {
@@ -53,7 +53,7 @@ describe('the count of a test stage', () => {
 })
 
 describe('the stages', () => {
-  it('run every project of Playwright, each of them once', async () => {
+  it('run every project of Playwright, and every flow', async () => {
     const electron = join(folder, 'electron')
     await writeFile(electron, '')
     vi.stubEnv('ELECTRON_OVERRIDE_DIST_PATH', folder)
@@ -61,9 +61,14 @@ describe('the stages', () => {
     expect(findElectron()).toBe(electron)
     const names = stages(folder).map(({ name }) => name)
     const projects = new Set([...(playwright.projects ?? []).map(({ name }) => name), 'electron'])
-    expect(names.filter((name) => name.startsWith('e2e')).sort()).toEqual(
-      [...projects].map((project) => `e2e ${project}`).sort(),
+    for (const project of projects) {
+      expect(names.some((name) => name.startsWith(`e2e ${project}`))).toBe(true)
+    }
+    const ran = stages(folder).flatMap(({ command }) => command.filter((word) => word.startsWith('flows/')))
+    const flows = (await readdir(join(import.meta.dirname, '../../e2e/flows'))).map(
+      (name) => name.split('.')[0],
     )
+    expect(new Set(ran)).toEqual(new Set(flows.map((flow) => `flows/${flow}`)))
   })
 
   it('stand in rounds: what is beside the same runs together, unit tests run alone', () => {
@@ -72,7 +77,14 @@ describe('the stages', () => {
       ['lint and layer rules', 'types', 'dead code'],
       ['unit'],
       ['integration', 'integration-moves', 'integration-vault'],
-      ['e2e electron-face', 'e2e stand-in', 'e2e browser', 'e2e electron'],
+      [
+        'e2e electron-face',
+        'e2e browser-move',
+        'e2e stand-in-move',
+        'e2e stand-in-checkpoints',
+        'e2e browser-lending',
+        'e2e electron',
+      ],
     ])
     expect(rounds([])).toEqual([])
   })

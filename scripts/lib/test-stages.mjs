@@ -41,12 +41,15 @@ export function stages(folder) {
     const command = ['vitest', 'run', '--project', project, ...reporters]
     return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest, ...more }
   }
-  // Docks, guests and windows wait most of the time, for each other and for timers.
-  const playwright = (project, flows = [], needs = 'playwright.config.ts') => {
-    const report = join(folder, `e2e-${project}.json`)
-    const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json', ...flows]
+  // Docks, guests and windows wait most of the time, for each other and for timers. A flow that has a stage of its own
+  // keeps the pictures of its failures in a folder of its own.
+  const playwright = (project, flow = null, needs = 'playwright.config.ts') => {
+    const name = flow === null ? project : `${project}-${flow}`
+    const report = join(folder, `e2e-${name}.json`)
+    const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json']
+    if (flow !== null) command.push(`--output=test-results/${name}`, `flows/${flow}`)
     const env = { PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_JSON_OUTPUT_FILE: report }
-    return { name: `e2e ${project}`, command, beside: 'e2e', needs, env, report, count: fromPlaywright }
+    return { name: `e2e ${name}`, command, beside: 'e2e', needs, env, report, count: fromPlaywright }
   }
   return [
     {
@@ -60,11 +63,13 @@ export function stages(folder) {
     vitest('integration', { beside: 'integration' }),
     vitest('integration-moves', { beside: 'integration' }),
     vitest('integration-vault', { beside: 'integration' }),
+    // The longest first. Moving in both faces, the others in one; `npm run e2e` runs all in both.
     playwright('electron-face'),
-    // Every flow in one face, the first in both; `npm run e2e` runs all in both.
-    playwright('stand-in', ['flows/move', 'flows/checkpoints']),
-    playwright('browser', ['flows/move', 'flows/lending']),
-    playwright('electron', [], electronBinary()),
+    playwright('browser', 'move'),
+    playwright('stand-in', 'move'),
+    playwright('stand-in', 'checkpoints'),
+    playwright('browser', 'lending'),
+    playwright('electron', null, electronBinary()),
   ]
 }
 

@@ -111,27 +111,6 @@ describe.skipIf(!hasDemoGuest)('checkpoints of a real guest', () => {
     expect(await dock.client.vault.stats()).toMatchObject({ checkpoints: 2 })
   })
 
-  it('survive a host that is killed while one is made, and the guest does too', async () => {
-    const { operationId } = await dock.client.checkpoints.make({ guestId, label: {} })
-    await stateWhere((now) => {
-      const { work } = now.operations.find(({ id }) => id === operationId) ?? {}
-      return work?.kind === 'checkpoint' && work.phase !== 'freezing'
-    }, 'a phase')
-    witness.close()
-    await dock.kill()
-    await dock.start()
-    witness = await dock.witness(guestId)
-    const { checkpoints } = await stateWhere(
-      (now) => now.vault.kind === 'ready' && now.checkpoints.length >= 2,
-      'the list',
-    )
-    expect(checkpoints.some(({ label }) => label.name === 'First')).toBe(true)
-    await stateWhere((now) => now.guests[0]?.operationId === null, 'the guest')
-    await make('After the crash')
-    await expectUndisturbed()
-    expect(await readdir(join(dock.ready.dataDir, 'vault-spool'))).toEqual([])
-  })
-
   it('are made on quitting where the rules say so, before the host ends', async () => {
     await dock.client.checkpoints.changeRules({ guestId, rules: { ...defaultCheckpointRules, onQuit: true } })
     witness.close()

@@ -19,9 +19,7 @@ afterAll(async () => {
 const instants: readonly [work: VaultWork, at: number, which: number][] = [
   ['make a checkpoint', 0.3, 0],
   ['make a checkpoint', 0.9, 0],
-  ['restore a copy', 0.4, 0],
   ['restore in place', 0.6, 0],
-  ['delete a checkpoint', 0.5, 0],
   ['free space', 0.5, 0],
 ]
 

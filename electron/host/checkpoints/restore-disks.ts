@@ -3,6 +3,7 @@
  * while it is off. Promises that both can be broken off at any moment and called again, by another host too, and that
  * afterwards the disk stands alone. Relies on the missing part being served where QEMU was told.
  */
+import { isCode } from '../../../shared/errors/index.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import { remoteNodeName } from '../../qemu/command-line.ts'
@@ -28,26 +29,41 @@ const lookEveryMs = 200
 /** A full disk, or a store that gave up: people see it wait. */
 const tryAgainMs = 3000
 
-/** Resolves when QEMU needs nothing but the top layer. @throws qemu.gone, qemu.silent, what `signal` says */
+/** Resolves when QEMU needs nothing but the top layer. @throws qemu.gone, what `signal` says */
 export async function streamDisk(qmp: QmpSession, nodeName: string, options: StreamOptions): Promise<void> {
   const { clock, log, signal } = options
-  const jobId = streamJobId(nodeName)
   for (;;) {
     signal.throwIfAborted()
-    const job = (await queryJobs(qmp)).find(({ id }) => id === jobId)
-    if (job === undefined) {
-      if (!(await hasRemote(qmp, nodeName))) return
-      await blockStream(qmp, { jobId, node: nodeName })
-    } else if (job.status === 'concluded') {
-      await jobDismiss(qmp, jobId)
-      if (job.error === undefined) continue
-      log.warn('a disk did not arrive, and is tried again', { nodeName, error: job.error })
+    try {
+      if (await step(qmp, nodeName, options)) return
+    } catch (error) {
+      // What the guest reads of a disk that is not served yet can hold up all of QEMU, until its NBD client looks again:
+      // every 16 s in the end (nbd/client-connection.c).
+      if (!isCode(error, 'qemu.silent')) throw error
+      log.warn('QEMU does not answer while a disk arrives', { nodeName })
       await clock.sleep(tryAgainMs, signal)
-    } else {
-      await tellProgress(qmp, job, options)
-      await clock.sleep(lookEveryMs, signal)
     }
   }
+}
+
+/** @returns whether the disk is here */
+async function step(qmp: QmpSession, nodeName: string, options: StreamOptions): Promise<boolean> {
+  const { clock, log, signal } = options
+  const jobId = streamJobId(nodeName)
+  const job = (await queryJobs(qmp)).find(({ id }) => id === jobId)
+  if (job === undefined) {
+    if (!(await hasRemote(qmp, nodeName))) return true
+    await blockStream(qmp, { jobId, node: nodeName })
+  } else if (job.status === 'concluded') {
+    await jobDismiss(qmp, jobId)
+    if (job.error === undefined) return false
+    log.warn('a disk did not arrive, and is tried again', { nodeName, error: job.error })
+    await clock.sleep(tryAgainMs, signal)
+  } else {
+    await tellProgress(qmp, job, options)
+    await clock.sleep(lookEveryMs, signal)
+  }
+  return false
 }
 
 export function streamJobId(nodeName: string): string {

@@ -109,7 +109,12 @@ describe('a copy', () => {
   })
 
   it('cannot be cancelled any more once it runs, and is busy until its memory is here', async () => {
-    host = await bench.start(vault(async (_id, path) => await devices(path)))
+    host = await bench.start(
+      vault(async (_id, path) => {
+        for (const qemu of bench.qemus) qemu.loadsFirst = true
+        await devices(path)
+      }),
+    )
     const { operationId, guestId: copyId } = await host.restores.restore(checkpointId, 'copy')
     await until(() => guestOf(copyId).state.kind === 'running')
     expect(() => host.operations.find(operationId)?.cancel()).toThrow(/runs already/)
@@ -118,6 +123,7 @@ describe('a copy', () => {
       message: expect.stringContaining('it is being restored'),
     })
     for (const restoreId of open) host.desk.tell({ type: 'restore.memory-done', restoreId, error: null })
+    for (const qemu of bench.qemus) qemu.memoryArrives()
     expect(await ended(host, operationId)).toMatchObject({ state: { kind: 'done' } })
   })
 

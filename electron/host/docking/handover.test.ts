@@ -22,7 +22,7 @@ describe('a handover between two docks', () => {
     'ends with one runner when something befalls the move: %s',
     { timeout: 60_000 },
     async (blow) => {
-      expect(await sweep('start', blow, 9)).toEqual([])
+      expect(await sweep('start', blow, 12)).toEqual([])
     },
   )
 

@@ -71,14 +71,14 @@ describe('many moves between two docks', () => {
     await expectAlive(second, pc, laptop)
   })
 
-  it('ten more moves there and back leave no descriptor, timer, socket or memory behind in either host', async () => {
+  it('six more moves there and back leave no descriptor, timer, socket or memory behind in either host', async () => {
     const { laptop, pc } = rig
     await pc.client.guests.forceOff({ guestId: second })
     // It stands still, so that the moves are quick; every channel and process is as for one that runs.
     await laptop.client.guests.pause({ guestId: first })
     const before = [await holdings(laptop), await holdings(pc)]
     const filesBefore = [await runFiles(laptop), await runFiles(pc)]
-    for (let move = 1; move <= 10; move += 1) await moveOn(move)
+    for (let move = 1; move <= 6; move += 1) await moveOn(move)
     const after = [await holdings(laptop), await holdings(pc)]
     expect([await runFiles(laptop), await runFiles(pc)]).toEqual(filesBefore)
     for (const [index, then] of before.entries()) {

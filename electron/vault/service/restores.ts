@@ -41,12 +41,15 @@ export class Restores {
   async begin(restoreId: string, opened: OpenedVaultParts, id: CheckpointId): Promise<CheckpointFacts> {
     const { vault, catalog, frames } = opened
     return await this.#reserve(restoreId, async () => {
-      const manifest = await catalog.manifest(id)
-      const checkpoint = await catalog.one(id)
+      // Each is at least one round trip.
+      const [manifest, checkpoint, warm] = await Promise.all([
+        catalog.manifest(id),
+        catalog.one(id),
+        readWarm(vault, id),
+      ])
       const { store, frameKeyOf, pageIdKey } = vault
       this.#add(restoreId, {
-        ...{ manifest, store, frameKeyOf, pageIdKey, frames },
-        warm: await readWarm(vault, id),
+        ...{ manifest, store, frameKeyOf, pageIdKey, frames, warm },
         saveWarm: async (warm) => {
           await vault.objects.write(prefixes.warm + id, encodeWarm(warm))
         },

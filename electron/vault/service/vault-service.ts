@@ -115,12 +115,12 @@ export interface RestoreMemory {
   /**
    * `whole`: everything is fetched first, then played as a plain migration. `post-copy`: QEMU has `postcopy-ram`
    * set, the guest runs at once and gets its pages as it touches them. `rehearsal`: as `post-copy`, but the guest gets
-   * only what it asks for, for `rehearsalMs`; that is stored for the next restore, and it gets nothing more.
+   * only what it asks for, for `rehearsalMs` at most; that is stored for the next restore, and it gets nothing more.
    */
   how: 'whole' | 'post-copy' | 'rehearsal'
 }
 
-/** How long a guest runs in a rehearsal, its devices' loading included, in milliseconds. */
+/** How long a guest runs in a rehearsal at most, its devices' loading included, in milliseconds. */
 export const rehearsalMs = 5000
 
 export interface VaultService {

@@ -31,6 +31,8 @@ export class FakeQemu {
   readonly #exited = Promise.withResolvers<{ code: number | null; signal: null }>()
   /** A migration that began goes no further: for what comes in the middle of one. */
   stalls = false
+  /** As a destination: the guest is loaded before all of its memory is here, which `memoryArrives` tells. */
+  loadsFirst = false
   /** The time of its events, milliseconds since 1970. */
   nowMs: () => number = () => 0
   readonly #capabilities = new Set<string>()
@@ -257,6 +259,10 @@ export class FakeQemu {
     this.#socket?.destroy()
   }
 
+  memoryArrives(): void {
+    this.#setMigration('completed')
+  }
+
   #listen(path: string): void {
     this.#migration = 'setup'
     const server = createServer((socket) => {
@@ -267,7 +273,7 @@ export class FakeQemu {
         text += chunk.toString()
         if (!text.includes('devices') || this.#state !== 'inmigrate') return
         this.#set('paused')
-        this.#setMigration('completed')
+        this.#setMigration(this.loadsFirst ? 'postcopy-active' : 'completed')
         socket.write('loaded\n')
         server.close()
       })
