@@ -1,16 +1,16 @@
 /**
- * Four suites: `unit` is fast and touches nothing but temporary folders; the `integration` ones start real programs, one
- * test file at a time, and run side by side: `integration-moves` is what happens between docks, `integration-vault`
- * what checkpoints are made of, and `integration` everything else.
+ * `unit` is fast and touches nothing but temporary folders. The `integration` suites start real programs, one test file at
+ * a time, and run side by side: `integration-moves` is what happens between docks, `integration-disks` and
+ * `integration-vault` what checkpoints are made of, and `integration` everything else.
  */
 import { defineConfig } from 'vitest/config'
 
 const everywhere = '{electron,shared,renderer,scripts,bench}'
-const ofTheVault = [
-  'electron/{objects,pages,vault}/**/*.integration.test.ts',
+const ofDisks = [
   'electron/qemu/{stream,capture}/**/*.integration.test.ts',
   'electron/disk/{nbd-,freeze,capture-,image-export}*.integration.test.ts',
 ]
+const ofTheVault = ['electron/{objects,pages,vault}/**/*.integration.test.ts']
 /** Docks of one PC may have to share its ports: never two of these at once. */
 const ofMoves = ['electron/host/docking/**/*.integration.test.ts']
 /** Real programs, one file at a time. */
@@ -35,11 +35,12 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: [`${everywhere}/**/*.integration.test.{ts,tsx}`],
-          exclude: ['**/node_modules/**', ...ofTheVault, ...ofMoves],
+          exclude: ['**/node_modules/**', ...ofDisks, ...ofTheVault, ...ofMoves],
           ...integration,
         },
       },
       { test: { name: 'integration-moves', include: ofMoves, ...integration } },
+      { test: { name: 'integration-disks', include: ofDisks, ...integration } },
       { test: { name: 'integration-vault', include: ofTheVault, ...integration } },
     ],
   },

@@ -3,7 +3,8 @@
  * left behind. Every stage runs even when one before it failed; some run side by side.
  *
  *   node scripts/test.mjs [stage…]      stages by their first word: lint, types, dead, unit, integration,
- *                                       integration-moves, integration-vault, e2e
+ *                                       integration-moves, integration-disks,
+ *                                       integration-vault, e2e
  *
  * Promises: the last line is `N passed, N failed` (and `, N skipped`); exit code 0 only if nothing failed. Relies
  * on what setup.mjs installs, and on the environment being inherited by whatever a test starts.

@@ -76,7 +76,7 @@ describe('the stages', () => {
     expect(together).toEqual([
       ['lint and layer rules', 'types', 'dead code'],
       ['unit'],
-      ['integration', 'integration-moves', 'integration-vault'],
+      ['integration', 'integration-moves', 'integration-disks', 'integration-vault'],
       [
         'e2e electron-face',
         'e2e browser-move',

@@ -31,7 +31,7 @@ const electronBinary = () =>
 
 /**
  * Unit tests have the machine to themselves: they use both cores. Integration tests mostly wait, for guests that boot
- * and for timers: the three suites run side by side.
+ * and for timers: their suites run side by side, the longest first.
  * @param {string} folder for the reports @returns {Stage[]}
  */
 export function stages(folder) {
@@ -62,6 +62,7 @@ export function stages(folder) {
     vitest('unit'),
     vitest('integration', { beside: 'integration' }),
     vitest('integration-moves', { beside: 'integration' }),
+    vitest('integration-disks', { beside: 'integration' }),
     vitest('integration-vault', { beside: 'integration' }),
     // The longest first. Moving in both faces, the others in one; `npm run e2e` runs all in both.
     playwright('electron-face'),
