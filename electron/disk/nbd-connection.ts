@@ -34,7 +34,8 @@ export interface BlockProvider {
   /**
    * Exactly `lengthBytes` of data, which nobody changes until they are sent. It may take as long as it must; other
    * reads go on meanwhile. Ranges that `extents` called zero or hole are never asked for. A failure is told to the
-   * client as an input/output error. @param signal aborted when nobody waits for it any more
+   * client as an input/output error, unless the server closes: then the client is cut off, so that it asks the next
+   * server. @param signal aborted when nobody waits for it any more
    */
   read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Buffer>
   /** What a range consists of, in order; taken only as far as it is needed. */
@@ -237,14 +238,15 @@ class Connection {
     }
   }
 
-  /** @returns null when it failed, which has been told */
+  /** @returns null when it failed, which has been told @throws when the server closes, which is not the disk's fault */
   async #read({ offset, lengthBytes }: Piece): Promise<Buffer | null> {
-    const { provider, onReadError } = this.#options
+    const { provider, onReadError, closing } = this.#options
     try {
       const bytes = await provider.read(offset, lengthBytes, this.#gone.signal)
       if (bytes.length === lengthBytes) return bytes
       throw new RangeError(`${bytes.length} bytes were provided instead of ${lengthBytes}`)
     } catch (error) {
+      if (closing.aborted) throw error
       if (!this.#gone.signal.aborted) onReadError(error, offset, lengthBytes)
       return null
     }

@@ -222,6 +222,23 @@ describe('closing a server', () => {
     expect(server.connectionCount).toBe(0)
   })
 
+  it('cuts off a client whose read fails because of it, for an error would be taken for the disk’s', async () => {
+    const disk = dataOf(mebibyteBytes)
+    const { promise: network, reject: breaks } = Promise.withResolvers<void>()
+    disk.before = () => network
+    const errors: unknown[] = []
+    const server = await bench.serve(disk, { onReadError: (error) => errors.push(error) })
+    const client = await bench.connect()
+    const outcome = client.read(0, 4096).catch((error: unknown) => error)
+    while (disk.reads.length === 0) await wait(1)
+    const closed = server.close({ graceMs: 5000 })
+    breaks(new Error('the reader was closed'))
+    await closed
+    expect(await outcome).toMatchObject({ code: 'disk.nbd_failed' })
+    expect(String(await outcome)).not.toContain('could not be read')
+    expect(errors).toEqual([])
+  })
+
   it('is not held up by clients that do nothing', async () => {
     const server = await bench.serve(dataOf(4096))
     await bench.connect()

@@ -151,10 +151,13 @@ export class Restore {
   /** Ends everything: a guest that does not have all of its memory yet dies. */
   async close(): Promise<void> {
     this.#over.abort(fail('host.cancelled'))
+    // Before the reads under way fail: a QEMU that is cut off waits for the next server, one that is told of an error
+    // tells its guest.
+    const cutOff = Promise.all(this.#servers.map((server) => server.close()))
     // Whoever waits for the store stops waiting.
     this.#reader.close()
     await this.#memory?.done.catch(() => {})
-    await Promise.all(this.#servers.map((server) => server.close()))
+    await cutOff
   }
 
   #region(isIt: (region: Manifest['head']['regions'][number]) => boolean) {

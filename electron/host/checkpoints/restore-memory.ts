@@ -12,13 +12,14 @@ import { fail, isCode } from '../../../shared/errors/index.ts'
 import type { Clock } from '../../platform/clock.ts'
 import {
   clearCapabilities,
+  queryMigration,
   setCapabilities,
   startIncoming,
   unixUri,
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
-import { queryStatus } from '../../qemu/qmp/commands.ts'
+import { cont, queryStatus } from '../../qemu/qmp/commands.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
 import type { RestoreMemory } from '../../vault/service/vault-service.ts'
 import type { RestoreSource } from './restore-source.ts'
@@ -126,6 +127,19 @@ export async function awaitMemory(
   } finally {
     over.abort()
   }
+}
+
+/**
+ * For a guest whose host ended while its memory was on its way: lets it run when all of it had come by then.
+ * @returns false when it had not, and never will @throws qemu.silent, qemu.gone
+ */
+export async function settleMemory({ qmp }: QemuProcess): Promise<boolean> {
+  const { status } = await queryMigration(qmp)
+  if (status !== 'completed') return false
+  // Nobody could pause it: until its memory was here it was in the hands of the restore.
+  if ((await queryStatus(qmp)).status === 'paused') await cont(qmp)
+  await tidyMigration(qmp)
+  return true
 }
 
 /** Capabilities that are left on would hold for the next move. */

@@ -152,7 +152,6 @@ export class RestoreRun {
     await this.#telling(loadMemory(process, this.#source, route.how, { signal, clock }))
     // A record of a guest that runs: from here on a later host must not take it for half made.
     await guest.changeRecord({ complete: true, bootedAtMs: this.#source.facts.checkpoint.atMs })
-    if (route.how === 'whole') await this.#noteMemory()
     this.#operation.pointOfNoReturn()
     await cont(process.qmp)
     undo.forget()

@@ -184,37 +184,30 @@ describe.skipIf(!hasDemoGuest)('a real guest', () => {
     expect((await checkImage(trashed)).sound).toBe(true)
   })
 
-  // In one of three runs QEMU ends without a word when the host that serves it its disk goes: docs/known-issues.md,
-  // “A host that ends while a disk arrives”. Until that is mended it is run by hand.
-  const isUnsolvedWanted = process.env.WDOCK_TEST_UNSOLVED === '1'
-  it.skipIf(!isUnsolvedWanted)(
-    'goes on getting its disk after this program was ended and started again',
-    async () => {
-      // Nothing of the disk arrives at first.
-      const real = desk.current
-      const { operationId, guestId } = await host.restores.restore(kept.id, 'copy')
-      await until(() => host.guests.get(guestId).record.restore?.memory === 'here', 30_000)
-      host.restores.close()
-      host.guests.release()
-      await real.close()
-      const left = host.store.state.operations.find(({ id }) => id === operationId)
-      await openVault()
-      await startHost()
-      const copy = host.guests.get(guestId)
-      expect(copy.state).toEqual({ kind: 'running' })
-      if (left?.state.kind === 'running') expect(copy.record.restore?.disks).toEqual(['disk0'])
-      await host.restores.takeUp()
-      expect(copy.view().operationId).not.toBeNull()
-      await desk.current.open({ kind: 'folder', path: join(bench.dir, 'place') }, folders, { vaultKey })
-      // QEMU looks for its server ever less often, every 16 s in the end.
-      await until(() => copy.record.restore === undefined, 60_000)
-      await until(() => copy.view().operationId === null)
-      await expectRestored(copy)
-      await expectCleanDisk(copy)
-      await host.guests.remove(guestId)
-    },
-    100_000,
-  )
+  it('goes on getting its disk after this program was ended and started again', async () => {
+    // Nothing of the disk arrives at first.
+    const real = desk.current
+    const { operationId, guestId } = await host.restores.restore(kept.id, 'copy')
+    await until(() => host.guests.get(guestId).record.restore?.memory === 'here', 30_000)
+    host.restores.close()
+    host.guests.release()
+    await real.close()
+    const left = host.store.state.operations.find(({ id }) => id === operationId)
+    await openVault()
+    await startHost()
+    const copy = host.guests.get(guestId)
+    expect(copy.state).toEqual({ kind: 'running' })
+    if (left?.state.kind === 'running') expect(copy.record.restore?.disks).toEqual(['disk0'])
+    await host.restores.takeUp()
+    expect(copy.view().operationId).not.toBeNull()
+    await desk.current.open({ kind: 'folder', path: join(bench.dir, 'place') }, folders, { vaultKey })
+    // QEMU looks for its server ever less often, every 16 s in the end.
+    await until(() => copy.record.restore === undefined, 60_000)
+    await until(() => copy.view().operationId === null)
+    await expectRestored(copy)
+    await expectCleanDisk(copy)
+    await host.guests.remove(guestId)
+  }, 100_000)
 
   it('that was kept switched off comes back switched off, and starts', async () => {
     original = host.guests.get(original.id)

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fail } from '../../../shared/errors/index.ts'
 import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
+import { startIncoming, unixUri } from '../../qemu/migration.ts'
 import type { VaultService } from '../../vault/service/vault-service.ts'
 import { modelGuest } from '../docking/testing/fake-machine.ts'
 import {
@@ -188,7 +189,7 @@ describe('in the place of the guest', () => {
 })
 
 describe('a host that ended while memory was arriving', () => {
-  const arriving = async (previous: GuestDefinition | null) => {
+  const arriving = async (previous: GuestDefinition | null, hasAll = false) => {
     host = await bench.start(vault())
     const restore = { restoreId: 'r', checkpointId, link: null, memory: 'coming', disks: [] } as const
     await host.guests.register(
@@ -202,14 +203,26 @@ describe('a host that ended while memory was arriving', () => {
       },
       { kind: 'stopped' },
     )
-    await guestOf(guestId).launch(true)
+    await guestOf(guestId).makeRunDir()
+    const { qmp, sockets } = await guestOf(guestId).launch(true)
+    if (hasAll) {
+      await startIncoming(qmp, unixUri(sockets.incoming))
+      await devices(sockets.incoming)
+      await until(() => bench.qemus[0]?.state === 'paused/completed')
+    }
     host.guests.release()
     host = await bench.start(vault())
     expect(bench.qemus[0]?.alive).toBe(true)
     await host.restores.takeUp()
-    expect(bench.qemus[0]?.alive).toBe(false)
+    expect(bench.qemus[0]?.alive).toBe(hasAll)
     return guestOf(guestId)
   }
+
+  it('is followed by one that lets the guest run when all of it had come', async () => {
+    const copy = await arriving(null, true)
+    await until(() => copy.record.restore === undefined)
+    expect(copy.state).toEqual({ kind: 'running' })
+  })
 
   it('has lost the copy, and says to restore it again', async () => {
     const copy = await arriving(null)
@@ -227,6 +240,22 @@ describe('a host that ended while memory was arriving', () => {
 })
 
 describe('a host that is to end', () => {
+  it('takes nothing back that the next one can go on with', async () => {
+    const sent = Promise.withResolvers<void>()
+    host = await bench.start(vault(async () => sent.resolve()))
+    const { operationId, guestId: copy } = await host.restores.restore(checkpointId, 'copy')
+    await sent.promise
+    host.restores.close()
+    host.desk.tell({
+      type: 'restore.memory-done',
+      restoreId: [...open][0] ?? '',
+      error: fail('store.unreachable', { place: 'there' }).toJSON(),
+    })
+    await ended(host, operationId)
+    expect(bench.qemus[0]?.alive).toBe(true)
+    expect(guestOf(copy).record.restore).toMatchObject({ memory: 'coming' })
+  })
+
   it('waits for the memory of a guest that runs, and not for what a later host can go on with', async () => {
     host = await bench.start(vault())
     const guest = await present('running')

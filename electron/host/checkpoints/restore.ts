@@ -24,7 +24,7 @@ import type { CaptureReport } from './capture-meter.ts'
 import type { CheckpointMaker } from './make-checkpoint.ts'
 import { copyName, freeName, restoredDefinition } from './restore-definition.ts'
 import { whyItDoesNotFit } from './restore-fit.ts'
-import type { chooseRoute } from './restore-memory.ts'
+import { type chooseRoute, settleMemory } from './restore-memory.ts'
 import { putBack } from './restore-replaced.ts'
 import { type RestoreEnd, RestoreRun } from './restore-run.ts'
 import { type RestoreFrom, RestoreSource, type RestoreVault } from './restore-source.ts'
@@ -216,7 +216,13 @@ export class Restores {
       },
       async (running) => {
         guest.setOperation(running.id)
-        end = await work(new RestoreRun(this.#parts, guest, source, running), running)
+        try {
+          end = await work(new RestoreRun(this.#parts, guest, source, running), running)
+        } catch (error) {
+          // What fails because this program ends is the next one's to go on with, not this one's to take back.
+          if (this.#parts.ending.signal.aborted) running.undo.forget()
+          throw error
+        }
       },
     )
     void ended.then((error) => this.#onEnd(guest, source, error ?? end))
@@ -236,8 +242,9 @@ export class Restores {
   }
 
   async #takeUp(guest: LocalGuest): Promise<void> {
-    const { restore } = guest.record
     const { operations, random, log } = this.#parts
+    await this.#settle(guest)
+    const { restore } = guest.record
     if (restore === undefined) return
     log.info('a restore is taken up', { guestId: guest.id, memory: restore.memory, disks: restore.disks })
     if (restore.memory === 'coming') {
@@ -261,6 +268,21 @@ export class Restores {
       await guest.readStatus().catch(() => {})
       if (error === null && guest.record.restore !== undefined) await this.#takeUp(guest)
     })
+  }
+
+  /** QEMU may have all of its memory though the earlier host did not live to note it. */
+  async #settle(guest: LocalGuest): Promise<void> {
+    const { restore } = guest.record
+    const { process } = guest
+    if (restore?.memory !== 'coming' || process === null) return
+    try {
+      if (!(await settleMemory(process))) return
+    } catch (error) {
+      this.#parts.log.warn('a guest whose memory was arriving did not answer', { guestId: guest.id, error })
+      return
+    }
+    await guest.changeRecord({ restore: { ...restore, memory: 'here' } })
+    await guest.readStatus()
   }
 
   async #goOn(guest: LocalGuest, restore: UnfinishedRestore, running: RunningOperation): Promise<void> {
