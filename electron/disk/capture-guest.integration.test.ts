@@ -2,7 +2,6 @@ import { createReadStream, readFileSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { mebibyteBytes } from '../../shared/models/guest-definition.ts'
@@ -15,6 +14,7 @@ import { startIncoming, unixUri } from '../qemu/migration.ts'
 import type { QemuProcess } from '../qemu/process.ts'
 import { migrateSetCapabilities } from '../qemu/qmp/commands.ts'
 import { queryStatus, resume } from '../qemu/screen.ts'
+import { BatchWriter } from '../qemu/stream/batch-writer.ts'
 import { demoGuestDir, hasDemoGuest, QemuBench, testDefinition, testSpec } from '../qemu/test-guests.ts'
 import { WitnessReader } from '../testing/witness.ts'
 import { captureGuest } from './capture-guest.ts'
@@ -101,7 +101,10 @@ async function restore(name: string, [streamPath = '', topPath = '']: string[]):
   const restored = await start(await demoSpec(name, topPath, true))
   const { qemu } = restored
   await startIncoming(qemu.qmp, unixUri(qemu.sockets.incoming))
-  await pipeline(createReadStream(streamPath), connect(qemu.sockets.incoming))
+  // QEMU closes as soon as it has read the last byte, which a pipeline takes for breaking off.
+  const stream = new BatchWriter(connect(qemu.sockets.incoming))
+  for await (const piece of createReadStream(streamPath)) await stream.put(piece)
+  await stream.end()
   await expect.poll(async () => (await queryStatus(qemu.qmp)).status, { timeout: 20_000 }).toBe('paused')
   await resume(qemu.qmp)
   await restored.witness.waitForTicks(30)
