@@ -58,6 +58,12 @@ interface Block {
 const piecePages = 256
 const piecesAhead = 12
 const tellEveryMs = 250
+/**
+ * What is sent around a page that the guest asks for. Where nothing was recorded, a mebibyte: packed it takes about as
+ * long over a home's line as the round trip that it may save. Where something was, a frame: the rest is on its way.
+ */
+const guessedPages = 256
+const recordedPages = 16
 const lookEveryMs = 100
 /** A guest that asks for nothing for so long has what it needs for now. */
 const quietMs = 1000
@@ -152,6 +158,7 @@ export class RestoreMemorySender {
       ...{ head, tail, clock, provider: providerOf(blocks), push: 'all' },
       absent: holesOf(blocks),
       first: warm === null ? [] : spansOf(warm, blocks),
+      neighbourPages: warm === null ? guessedPages : recordedPages,
     })
     const ended = new AbortController()
     const telling = this.#tellWhile(source, ended.signal)

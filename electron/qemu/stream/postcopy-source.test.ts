@@ -161,6 +161,35 @@ describe('the source of a post-copy', () => {
     expect(destination.complaints).toEqual([])
   })
 
+  it('asks at once for what is beside a page that the guest waits for, and for little else until it is calm', async () => {
+    const provider = new Provider()
+    provider.page = () => Promise.withResolvers<PageContent>().promise
+    const reads: PageSpan[] = []
+    const gates: (() => void)[] = []
+    provider.read = async (block, page, count) => {
+      reads.push({ block, page, count })
+      await new Promise<void>((resolve) => gates.push(resolve))
+      return Array.from({ length: count }, (_, index) => contentOf(block, page + index))
+    }
+    let nowMs = 0
+    const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: () => Promise.resolve() }
+    const { destination, source } = start({ provider, clock, pagesInFlight: 128, neighbourPages: 8 })
+    const turns = async (): Promise<string[]> => {
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      return reads.splice(0).map(({ block, page, count }) => `${block}:${page}+${count}`)
+    }
+    expect(await turns()).toEqual(['0:0+64', '0:64+64'])
+    destination.request('pc.ram', 194)
+    expect(await turns()).toEqual(['0:195+5', '0:192+2'])
+    gates[0]?.()
+    expect(await turns()).toEqual([])
+    nowMs = 1000
+    gates[1]?.()
+    expect(await turns()).toEqual(['0:128+64', '1:0+40'])
+    source.stop()
+    destination.die()
+  })
+
   it('does not read further ahead than it may', async () => {
     const gates: (() => void)[] = []
     const provider = new Provider()
@@ -211,7 +240,7 @@ describe('the source of a post-copy', () => {
     destination.request('pc.ram', 6)
     destination.request('pc.ram', 6)
     await destination.until(() => destination.arrived.length === 4)
-    expect(destination.arrived.map(({ page }) => page)).toEqual([6, 4, 5, 7])
+    expect(destination.arrived.map(({ page }) => page)).toEqual([6, 7, 4, 5])
     // It crossed the request on its way.
     destination.request('pc.ram', 5)
     nowMs = 2000

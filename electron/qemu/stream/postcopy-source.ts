@@ -56,11 +56,14 @@ export interface PostcopyOptions {
   /** What is likely to be touched first, in that order: what was recorded. A hint: what does not fit is passed over. */
   first?: Iterable<PageSpan>
   /**
-   * How many pages around one that the guest asked for are sent after it, aligned; 1 for none. Default 16: what
+   * How many pages around one that the guest asked for are sent behind it, aligned; 1 for none. Default 16: what
    * a guest touches next is mostly beside it, and a fetch costs a round trip.
    */
   neighbourPages?: number
-  /** How many pages, besides those asked for, the provider may be fetching at once. Default 1024. */
+  /**
+   * How many pages, besides those asked for and those around them, the provider may be fetching at once. Default 1024;
+   * no more than 64 as long as the guest asks for pages that nobody expected, which would wait behind the others.
+   */
   pagesInFlight?: number
   /** Told of each page that is asked for, in order, once each, for the first `forMs` milliseconds. */
   record?: { forMs: number; onPage: (block: number, page: number) => void }
@@ -77,6 +80,8 @@ export interface PostcopyProgress {
 
 /** One read; also what is sent as one section. */
 const batchPages = 64
+/** A guest that has asked for nothing for so long is not held up by what is sent behind its back. */
+const calmMs = 500
 
 export class PostcopySource {
   readonly #socket: Duplex
@@ -97,6 +102,8 @@ export class PostcopySource {
   readonly #urgent = new Set<string>()
   #requestedPages = 0
   #requestedBlock = -1
+  /** When the guest last asked for a page that was not on its way. */
+  #surprisedMs = Number.NEGATIVE_INFINITY
   #readingPages = 0
   #startedMs = 0
   #state: 'new' | 'running' | 'all-sent' | 'over' = 'new'
@@ -217,6 +224,7 @@ export class PostcopySource {
     if (this.#sent.has(block, page) || this.#urgent.has(key)) return
     this.#urgent.add(key)
     this.#requestedPages += 1
+    if (!this.#claimed.has(block, page)) this.#surprisedMs = this.#clock.monotonicMs()
     const { record } = this.#options
     if (record !== undefined && this.#clock.monotonicMs() - this.#startedMs <= record.forMs)
       record.onPage(block, page)
@@ -229,21 +237,31 @@ export class PostcopySource {
   }
 
   async #serve(block: number, page: number): Promise<void> {
-    const content = await this.#options.provider.page(block, page)
+    this.#claimed.add(block, page)
+    const asked = this.#options.provider.page(block, page)
+    // Behind it, but not only when it has come: the round trip is theirs as well.
+    const around = Promise.all(this.#around(block, page).map((span) => this.#fetch(span)))
+    around.catch(() => {})
+    const content = await asked
     // Memory that is not plugged in is nothing but zeros to who reads it.
     this.#send(block, page, [content === 'absent' ? 'zero' : content])
+    await around
+  }
+
+  /** What comes after a page, then what comes before it. */
+  #around(block: number, page: number): PageSpan[] {
     const size = this.#options.neighbourPages ?? 16
     const from = page - (page % size)
-    for (const span of this.#claim({ block, page: from, count: size })) await this.#fetch(span)
+    const after = { block, page: page + 1, count: from + size - page - 1 }
+    return [...this.#claim(after), ...this.#claim({ block, page: from, count: page - from })]
   }
 
   // ---- what is sent without being asked for
 
   async #pushAll(): Promise<void> {
-    const limit = this.#options.pagesInFlight ?? 1024
     for (const wide of this.#order()) {
       for (const span of this.#claim(wide)) {
-        await this.#until(() => this.#readingPages === 0 || this.#readingPages + span.count <= limit)
+        await this.#until(() => this.#readingPages === 0 || this.#readingPages + span.count <= this.#most())
         if (this.#isOver()) return
         this.#readingPages += span.count
         void this.#fetch(span)
@@ -259,6 +277,13 @@ export class PostcopySource {
     await this.#until(() => this.#readingPages === 0 && this.#urgent.size === 0)
     if (this.#isOver()) return
     this.#sendEnd()
+  }
+
+  /** Of pages that nobody asked for, at once. */
+  #most(): number {
+    const limit = this.#options.pagesInFlight ?? 1024
+    const isCalm = this.#clock.monotonicMs() - this.#surprisedMs >= calmMs
+    return isCalm ? limit : Math.min(limit, batchPages)
   }
 
   *#order(): Generator<PageSpan> {
