@@ -14,6 +14,7 @@ import type { Guest } from '../../shared/models/guest.ts'
 import type { HostState } from '../../shared/models/host-state.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import { pairDirectly } from '../docks/trust.ts'
+import { clearRehearsal } from '../host/checkpoints/rehearse.ts'
 import { connectTo, connectToHost, type HostClient, type HostConnection } from '../ipc/connect.ts'
 import { resolvePaths } from '../platform/paths.ts'
 import { killRecorded } from '../qemu/process.ts'
@@ -164,6 +165,7 @@ export class DockProcess {
     for (const id of await readdir(guests).catch(() => [])) {
       await killRecorded(join(guests, id, 'run.json')).catch(() => false)
     }
+    await clearRehearsal(resolvePaths(this.env)).catch(() => undefined)
     await rm(resolvePaths(this.env).runtime, { recursive: true, force: true })
     await rm(this.options.home, { recursive: true, force: true })
   }
