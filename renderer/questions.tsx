@@ -3,7 +3,7 @@ import { type FormEvent, useState } from 'react'
 import { assertNever } from '../shared/assert-never.ts'
 import type { ErrorShape } from '../shared/errors/index.ts'
 import { type Guest, guestName } from '../shared/models/guest.ts'
-import { LabelDialog } from './checkpoints/label-dialog.tsx'
+import { LabelDialog, MakeNamedDialog } from './checkpoints/label-dialog.tsx'
 import { RestoreDialog } from './checkpoints/restore-dialog.tsx'
 import { Button } from './kit/button.tsx'
 import { ConfirmDialog } from './kit/confirm-dialog.tsx'
@@ -30,6 +30,8 @@ export function OpenQuestion() {
       return <LendDialog checkpoint={question.checkpoint} onClose={close} />
     case 'relabel':
       return <LabelDialog checkpoint={question.checkpoint} onClose={close} />
+    case 'make-named':
+      return <MakeNamedDialog guest={question.guest} onClose={close} />
     default:
       return <Confirmation question={question} />
   }

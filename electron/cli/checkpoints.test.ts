@@ -335,7 +335,7 @@ describe('lending', () => {
   })
 
   it('is listed and taken back', async () => {
-    expect((await wdock(['links'])).out).toBe('Nothing is lent.\n')
+    expect((await wdock(['links'])).out).toBe('Nothing is lent from this PC.\n')
     const link: LentLink = {
       ...{
         shareId: id('e'),

@@ -100,6 +100,7 @@ function Actions({ checkpoint }: { checkpoint: Checkpoint }) {
         <Button
           icon={<Pencil size={15} aria-hidden />}
           disabled={pending}
+          title="Its name and a note"
           onClick={() => ask({ kind: 'relabel', checkpoint })}
         >
           Rename…
@@ -137,7 +138,7 @@ function LentOf({ checkpointId }: { checkpointId: string }) {
   if (own.length === 0) return null
   return (
     <div className="checkpoint__lent">
-      <h3>Lent</h3>
+      <h3>Lent from this PC</h3>
       <LentList links={own} brief />
     </div>
   )

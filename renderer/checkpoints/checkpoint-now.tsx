@@ -1,4 +1,4 @@
-/** The button that makes a checkpoint; beside it its progress, and how it ended. */
+/** The button that makes a checkpoint, at once or with a name; beside it its progress, and how it ended. */
 import { Camera } from 'lucide-react'
 import type { Guest } from '../../shared/models/guest.ts'
 import { EndedLine, WorkLines } from '../desk/work-lines.tsx'
@@ -7,7 +7,7 @@ import { mayCheckpoint } from '../model/checkpoint-words.ts'
 import { isUnderWay, latestOperations } from '../model/desk-view.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { makeKey } from '../state/checkpoint-actions.ts'
-import { usePending } from '../state/ui-store.ts'
+import { ask, usePending } from '../state/ui-store.ts'
 
 export function CheckpointNow({ guest }: { guest: Guest }) {
   const actions = useActions()
@@ -15,17 +15,23 @@ export function CheckpointNow({ guest }: { guest: Guest }) {
   const operations = useHost((state) => state.operations)
   const latest = latestOperations(operations).get(guest.id)
   const own = latest?.work.kind === 'checkpoint' ? latest : null
+  // One that is on its way into the vault holds its guest no more: the next may be made.
+  const disabled = pending || !mayCheckpoint(guest)
   return (
     <div className="make">
-      <Button
-        look="primary"
-        icon={<Camera size={16} aria-hidden />}
-        // One that is on its way into the vault holds its guest no more: the next may be made.
-        disabled={pending || !mayCheckpoint(guest)}
-        onClick={() => void actions.makeCheckpoint(guest)}
-      >
-        Checkpoint now
-      </Button>
+      <div className="make__buttons">
+        <Button
+          look="primary"
+          icon={<Camera size={16} aria-hidden />}
+          disabled={disabled}
+          onClick={() => void actions.makeCheckpoint(guest)}
+        >
+          Checkpoint now
+        </Button>
+        <Button disabled={disabled} onClick={() => ask({ kind: 'make-named', guest })}>
+          With a name…
+        </Button>
+      </div>
       <div className="make__beside">
         {own === null && <p className="make__hint">{hintFor(guest)}</p>}
         {own !== null && (isUnderWay(own) ? <WorkLines operation={own} /> : <EndedLine operation={own} />)}

@@ -1,14 +1,14 @@
 /**
  * Every guest that has checkpoints in the vault, wherever it is now, each with its newest picture: the way back
- * after a PC was lost. And the links to checkpoints that were given away.
+ * after a PC was lost. And the links to checkpoints that this PC gave away.
  */
 import { Link2, LockKeyhole } from 'lucide-react'
 import { useMemo } from 'react'
 import { buttonClass } from '../kit/button.tsx'
-import { Empty, Page } from '../kit/page.tsx'
+import { Empty, Page, Section } from '../kit/page.tsx'
 import { Ago } from '../kit/ticking.tsx'
 import { LentList } from '../lending/lent-list.tsx'
-import { countWords } from '../model/checkpoint-words.ts'
+import { countWords, lentListWords } from '../model/checkpoint-words.ts'
 import { type KeptGuest, keptGuests } from '../model/timeline.ts'
 import { useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
@@ -66,7 +66,7 @@ function KeptGuests() {
   if (kept.length === 0) {
     return (
       <Empty title="The vault is empty">
-        <p>Choose “Checkpoint now” from the menu of a guest on the desk. It runs on meanwhile.</p>
+        <p>Choose “Checkpoint now” from the menu of a guest on the desk. The guest runs on meanwhile.</p>
       </Empty>
     )
   }
@@ -100,11 +100,13 @@ function KeptCard({ kept }: { kept: KeptGuest }) {
 
 function Lent() {
   const links = useHost((state) => state.lentLinks)
-  if (links.length === 0) return null
+  const vault = useHost((state) => state.vault)
+  const words = lentListWords(links.length, vault)
+  if (links.length === 0 && words === null) return null
   return (
-    <section className="section" aria-label="Lent">
-      <h2>Lent</h2>
-      <LentList links={links} />
-    </section>
+    <Section title="Lent from this PC">
+      {links.length > 0 && <LentList links={links} />}
+      {words !== null && <p className="field__hint">{words}</p>}
+    </Section>
   )
 }

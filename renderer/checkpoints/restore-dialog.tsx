@@ -3,7 +3,7 @@
  * either comes to before anything is done.
  */
 import { CopyPlus, History } from 'lucide-react'
-import { useState } from 'react'
+import { type FormEvent, useState } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { Checkpoint } from '../../shared/models/checkpoint.ts'
 import { Button } from '../kit/button.tsx'
@@ -41,7 +41,9 @@ export function RestoreDialog({ checkpoint, onClose }: { checkpoint: Checkpoint;
       icon: <CopyPlus className="cards__icon" size={20} aria-hidden />,
     },
   ]
-  async function restore(): Promise<void> {
+  async function restore(event: FormEvent): Promise<void> {
+    event.preventDefault()
+    if (pending) return
     const failure = await actions.restore(checkpoint, as)
     if (failure !== null) return setError(failure)
     onClose()
@@ -49,17 +51,17 @@ export function RestoreDialog({ checkpoint, onClose }: { checkpoint: Checkpoint;
   }
   return (
     <FormDialog title={`Restore “${checkpointTitle(checkpoint, Date.now())}”`} wide onClose={onClose}>
-      <div className="dialog__body">
+      <form onSubmit={(event) => void restore(event)}>
         <CardChoice label="How to restore it" value={as} cards={cards} onChange={setAs} />
         <Consequences checkpoint={checkpoint} as={as} isInSight={isInSight} />
         {error !== null && <ErrorNotice error={error} />}
-      </div>
-      <div className="dialog__buttons">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button look="primary" disabled={pending} onClick={() => void restore()}>
-          {as === 'same' ? 'Restore' : 'Restore a copy'}
-        </Button>
-      </div>
+        <div className="dialog__buttons">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" look="primary" disabled={pending}>
+            {as === 'same' ? 'Restore' : 'Restore a copy'}
+          </Button>
+        </div>
+      </form>
     </FormDialog>
   )
 }

@@ -2,12 +2,13 @@
  * When checkpoints of a guest are made by themselves and which are kept: one sentence each, and the form behind a
  * button. The sentences follow what is being chosen, so that nobody has to work out what numbers come to.
  */
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useRef, useState } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import { type CheckpointRules, defaultCheckpointRules } from '../../shared/models/checkpoint.ts'
 import { Button } from '../kit/button.tsx'
 import { Choice } from '../kit/choice.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
+import { useFocusOnMount } from '../kit/focus-on-mount.ts'
 import { NumberField } from '../kit/number-field.tsx'
 import { Section } from '../kit/page.tsx'
 import { SwitchLine } from '../kit/switch-line.tsx'
@@ -22,15 +23,23 @@ export function Rules({ guestId }: { guestId: string }) {
       state.checkpointRules.find((each) => each.guestId === guestId)?.rules ?? defaultCheckpointRules,
   )
   const [isOpen, setOpen] = useState(false)
+  const opener = useRef<HTMLButtonElement>(null)
+  function close(): void {
+    setOpen(false)
+    // It is there again when the page is next drawn.
+    requestAnimationFrame(() => opener.current?.focus())
+  }
   return (
     <Section title="Automatic checkpoints">
       {isOpen ? (
-        <RulesForm guestId={guestId} rules={rules} onClose={() => setOpen(false)} />
+        <RulesForm guestId={guestId} rules={rules} onClose={close} />
       ) : (
         <>
           <RulesSentences rules={rules} />
           <div>
-            <Button onClick={() => setOpen(true)}>Change…</Button>
+            <Button ref={opener} onClick={() => setOpen(true)}>
+              Change…
+            </Button>
           </div>
         </>
       )}
@@ -58,6 +67,7 @@ interface RulesFormProps {
 function RulesForm({ guestId, rules, onClose }: RulesFormProps) {
   const actions = useActions()
   const pending = usePending(`rules:${guestId}`)
+  const form = useFocusOnMount<HTMLFormElement>()
   const [draft, setDraft] = useState(rules)
   const [error, setError] = useState<ErrorShape | null>(null)
   const change = (part: Partial<CheckpointRules>) => setDraft((old) => ({ ...old, ...part }))
@@ -70,7 +80,13 @@ function RulesForm({ guestId, rules, onClose }: RulesFormProps) {
     onClose()
   }
   return (
-    <form className="rules" onSubmit={(event) => void submit(event)}>
+    <form
+      className="rules"
+      ref={form}
+      tabIndex={-1}
+      aria-label="Automatic checkpoints"
+      onSubmit={(event) => void submit(event)}
+    >
       <WhenFields draft={draft} change={change} />
       <KeepFields keep={draft.keep} change={(part) => change({ keep: { ...draft.keep, ...part } })} />
       <div aria-live="polite">

@@ -158,9 +158,13 @@ const Picture = memo(function Picture({ id, checkpoint, spoken, isSelected, onSe
         <Badges checkpoint={checkpoint} />
       </div>
       <p className="timeline__name">
-        <span className="timeline__text">{pictureTitle(checkpoint)}</span>
+        <span className="timeline__text" title={label.name}>
+          {pictureTitle(checkpoint)}
+        </span>
       </p>
-      <p className="timeline__small">{small}</p>
+      <p className="timeline__small" title={small}>
+        {small}
+      </p>
       <p className="timeline__small">{checkpointSizeWords(checkpoint)}</p>
     </div>
   )

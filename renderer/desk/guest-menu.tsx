@@ -77,6 +77,15 @@ function CheckpointItems({ guest, isHere }: { guest: Guest; isHere: boolean }) {
           {hasVault ? 'Checkpoint now' : 'Checkpoint now… (choose a place first)'}
         </Menu.Item>
       )}
+      {isHere && hasVault && mayCheckpoint(guest) && (
+        <Menu.Item
+          className="menu__item"
+          disabled={pending}
+          onClick={() => ask({ kind: 'make-named', guest })}
+        >
+          Checkpoint with a name…
+        </Menu.Item>
+      )}
       <Menu.Item
         className="menu__item"
         onClick={() => navigate({ kind: 'guest', dockId, guestId, tab: 'checkpoints' })}

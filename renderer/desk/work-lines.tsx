@@ -11,7 +11,7 @@ import { doneShare, movedWords, stayedWords } from '../model/migration-words.ts'
 import { endedWords, failedHead, workWords } from '../model/work-words.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
-import { usePending } from '../state/ui-store.ts'
+import { ask, usePending } from '../state/ui-store.ts'
 
 export function CancelButton({ operation }: { operation: Operation }) {
   const actions = useActions()
@@ -77,8 +77,9 @@ export function EndedLine({ operation }: { operation: Operation }) {
               <a href={routeHref({ kind: 'migration', id: operation.id })}>details</a>
             </>
           ) : (
-            endedWords(operation)
+            <p>{endedWords(operation)}</p>
           )}
+          {work.kind === 'checkpoint' && work.reason === 'person' && <NameIt id={work.checkpointId} />}
         </Ended>
       )
     case 'cancelled':
@@ -101,6 +102,17 @@ export function EndedLine({ operation }: { operation: Operation }) {
     default:
       return null
   }
+}
+
+/** The first moment in which a new checkpoint can be named; nothing where it has a name, or is gone. */
+function NameIt({ id }: { id: string }) {
+  const made = useHost(({ checkpoints }) => checkpoints.find((each) => each.id === id) ?? null)
+  if (made === null || made.label.name !== '') return null
+  return (
+    <Button small onClick={() => ask({ kind: 'relabel', checkpoint: made })}>
+      Name it…
+    </Button>
+  )
 }
 
 function Stayed({ error, fromDockId }: { error: ErrorShape; fromDockId: string }) {

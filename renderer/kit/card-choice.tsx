@@ -2,6 +2,7 @@
 import { Radio } from '@base-ui/react/radio'
 import { RadioGroup } from '@base-ui/react/radio-group'
 import { type ReactNode, useId } from 'react'
+import { submitOnEnter } from './enter-submits.ts'
 
 export interface Card<T extends string> {
   value: T
@@ -26,6 +27,7 @@ export function CardChoice<T extends string>({ label, value, cards, onChange }: 
       aria-label={label}
       value={value}
       onValueChange={(next: T) => onChange(next)}
+      onKeyDown={submitOnEnter}
     >
       {cards.map((card) => (
         <Radio.Root

@@ -1,6 +1,7 @@
 /** One of a few, all of them visible: a group of radio buttons drawn as a segmented bar. */
 import { Radio } from '@base-ui/react/radio'
 import { RadioGroup } from '@base-ui/react/radio-group'
+import { submitOnEnter } from './enter-submits.ts'
 
 interface ChoiceProps<T extends string> {
   label: string
@@ -21,6 +22,7 @@ export function Choice<T extends string>({ label, value, options, onChange, hide
         aria-label={label}
         value={value}
         onValueChange={(next: T) => onChange(next)}
+        onKeyDown={submitOnEnter}
       >
         {options.map(([option, text]) => (
           <Radio.Root key={option} value={option} className="segments__option" aria-label={text}>

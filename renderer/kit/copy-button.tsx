@@ -1,6 +1,6 @@
 /** Puts a text on the clipboard and says so for a moment. */
 import { Check, Copy } from 'lucide-react'
-import { useState } from 'react'
+import { type Ref, useState } from 'react'
 import { showDone } from '../state/toasts.ts'
 import { Button, type ButtonLook, IconButton } from './button.tsx'
 
@@ -9,9 +9,10 @@ interface CopyButtonProps {
   label: string
   /** With this look it shows its label; without one it is a picture. */
   look?: ButtonLook
+  ref?: Ref<HTMLButtonElement>
 }
 
-export function CopyButton({ text, label, look }: CopyButtonProps) {
+export function CopyButton({ text, label, look, ref }: CopyButtonProps) {
   const [copied, setCopied] = useState(false)
   async function copy(): Promise<void> {
     try {
@@ -26,13 +27,13 @@ export function CopyButton({ text, label, look }: CopyButtonProps) {
   const words = copied ? 'Copied' : label
   if (look === undefined) {
     return (
-      <IconButton label={words} onClick={() => void copy()}>
+      <IconButton ref={ref} label={words} onClick={() => void copy()}>
         {icon}
       </IconButton>
     )
   }
   return (
-    <Button look={look} icon={icon} onClick={() => void copy()}>
+    <Button ref={ref} look={look} icon={icon} onClick={() => void copy()}>
       {words}
     </Button>
   )

@@ -6,6 +6,7 @@ import { Button } from '../kit/button.tsx'
 import { Choice } from '../kit/choice.tsx'
 import { CopyButton } from '../kit/copy-button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
+import { useFocusOnMount } from '../kit/focus-on-mount.ts'
 import { FormDialog } from '../kit/form-dialog.tsx'
 import { SwitchLine } from '../kit/switch-line.tsx'
 import { TextField } from '../kit/text-field.tsx'
@@ -147,6 +148,7 @@ function SpanFields({ draft, change, problems }: SpanFieldsProps) {
 }
 
 function TheLink({ lent, onClose }: { lent: Lent; onClose: () => void }) {
+  const copy = useFocusOnMount<HTMLButtonElement>()
   const known = useHost((state) => state.lentLinks.find((link) => link.shareId === lent.shareId) ?? null)
   return (
     <div className="dialog__body">
@@ -168,7 +170,7 @@ function TheLink({ lent, onClose }: { lent: Lent; onClose: () => void }) {
       )}
       <div className="dialog__buttons">
         <Button onClick={onClose}>Close</Button>
-        <CopyButton look="primary" text={lent.link} label="Copy the link" />
+        <CopyButton ref={copy} look="primary" text={lent.link} label="Copy the link" />
       </div>
     </div>
   )

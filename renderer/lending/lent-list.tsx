@@ -29,6 +29,7 @@ export function LentList({ links, brief = false }: LentListProps) {
 function Lent({ link, brief }: { link: LentLink; brief: boolean }) {
   const pending = usePending(`share:${link.shareId}`)
   const hasEnded = useTimeText((nowMs) => String(link.endMs !== null && link.endMs <= nowMs)) === 'true'
+  const mayWork = !hasEnded && link.state.kind !== 'failed'
   return (
     <li className="lent__one">
       <div className="lent__words">
@@ -47,7 +48,7 @@ function Lent({ link, brief }: { link: LentLink; brief: boolean }) {
         {!hasEnded && <LentState link={link} />}
       </div>
       <div className="lent__buttons">
-        {link.link !== null && !hasEnded && <CopyButton look="plain" text={link.link} label="Copy" />}
+        {link.link !== null && mayWork && <CopyButton look="plain" text={link.link} label="Copy" />}
         <Button disabled={pending} onClick={() => ask({ kind: 'revoke', link })}>
           {hasEnded ? 'Remove…' : 'Take back…'}
         </Button>
@@ -63,7 +64,14 @@ function Lending({ link }: { link: LentLink }) {
 /** What a link leads to is prepared behind it; until that is done, its holder is told to wait. */
 export function LentState({ link }: { link: LentLink }) {
   const { state } = link
-  if (state.kind === 'failed') return <ErrorText error={state.error} />
+  if (state.kind === 'failed') {
+    return (
+      <>
+        <p className="lent__facts">This link leads nowhere: what it was for could not be prepared.</p>
+        <ErrorText error={state.error} />
+      </>
+    )
+  }
   if (state.kind === 'preparing') {
     const amount = `${formatBytes(state.doneBytes)} of ${formatBytes(state.totalBytes)}`
     return (

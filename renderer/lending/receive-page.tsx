@@ -16,8 +16,10 @@ import { dateWords } from '../model/dates.ts'
 import { sizeWords } from '../model/guest-words.ts'
 import { findLink, lentWords } from '../model/lend-draft.ts'
 import { useActions } from '../state/app-context.tsx'
-import { forgetLinkInAddress, navigate } from '../state/route.ts'
+import { forgetLinkInAddress, navigate, routeHref } from '../state/route.ts'
 import { usePending } from '../state/ui-store.ts'
+
+const back = { href: routeHref({ kind: 'checkpoints', guestId: null }), name: 'Checkpoints' }
 
 type Seen = { link: string; received: ReceivedLink } | { link: string; error: ErrorShape }
 
@@ -26,7 +28,7 @@ export function ReceivePage({ link }: { link: string | null }) {
   const looking = usePending('look-link')
   const found = findLink(text)
   return (
-    <Page title="A link to a guest">
+    <Page title="A link to a guest" back={back}>
       <div className="form">
         <TextArea
           label="Paste the link"

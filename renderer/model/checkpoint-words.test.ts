@@ -15,6 +15,7 @@ import {
   countWords,
   dayTitle,
   lendProblem,
+  lentListWords,
   mayCheckpoint,
   pictureTitle,
   sameProblem,
@@ -76,6 +77,25 @@ describe('what is offered', () => {
     expect(lendProblem(plain, folderVault)).toMatch(/cloud storage/)
     expect(lendProblem(plain, { ...azureVault, canLend: false })).toMatch(/key/)
     expect(lendProblem(plain, { kind: 'none' })).not.toBeNull()
+  })
+})
+
+describe('the list of links', () => {
+  it('says that it shows those of this PC only, and when there are none, how to lend', () => {
+    expect(lentListWords(2, azureVault)).toMatch(
+      /^Links that other PCs made .* are listed on those PCs only\.$/,
+    )
+    expect(lentListWords(0, azureVault)).toMatch(
+      /^Nothing is lent from this PC\. To lend .* on those PCs only\.$/,
+    )
+  })
+
+  it('does not say that nothing is lent while the place does not answer, nor where nothing can be', () => {
+    const away = { ...azureVault, trouble: { error: unreachable, sinceMs: nowMs } }
+    expect(lentListWords(0, away)).toBeNull()
+    expect(lentListWords(2, away)).toMatch(/^Links that other PCs made/)
+    expect(lentListWords(0, folderVault)).toBeNull()
+    expect(lentListWords(0, { kind: 'none' })).toBeNull()
   })
 })
 

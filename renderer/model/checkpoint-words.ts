@@ -70,6 +70,19 @@ function cannotLendWords(placeKind: Extract<VaultState, { kind: 'ready' }>['plac
     : 'To lend it, open the vault with the account’s key: the access link of a container cannot make further ones.'
 }
 
+/**
+ * What a list of links does not show: the vault tells a PC of its own links only. Null where nothing can be lent, or
+ * what is lent is not known.
+ */
+export function lentListWords(linkCount: number, vault: VaultState): string | null {
+  if (vault.kind !== 'ready' || !vault.canLend) return null
+  const others = 'Links that other PCs made to checkpoints of this vault are listed on those PCs only.'
+  if (linkCount > 0) return others
+  // While the place does not answer, links of an earlier day may be missing.
+  if (vault.trouble !== null) return null
+  return `Nothing is lent from this PC. To lend something, select a checkpoint of a guest and choose “Lend…”. ${others}`
+}
+
 /** Whether somebody should look at the page of checkpoints: the phrase is not kept yet, or something is wrong. */
 export function vaultWantsAttention(vault: VaultState): boolean {
   if (vault.kind === 'failed') return true

@@ -5,7 +5,10 @@ import type { Question } from '../state/ui-store.ts'
 import { checkpointTitle, countWords } from './checkpoint-words.ts'
 
 /** Those that are answered by yes or no. */
-export type YesNoQuestion = Exclude<Question, { kind: 'rename' | 'restore' | 'lend' | 'relabel' }>
+export type YesNoQuestion = Exclude<
+  Question,
+  { kind: 'rename' | 'restore' | 'lend' | 'relabel' | 'make-named' }
+>
 
 export interface QuestionWords {
   title: string

@@ -24,6 +24,8 @@ export function createCheckpointActions(client: HostClient) {
   return {
     makeCheckpoint: (guest: Guest) =>
       attemptAloud(makeKey(guest.id), () => client.checkpoints.make({ guestId: guest.id, label: {} })),
+    makeNamedCheckpoint: (guest: Guest, label: Pick<CheckpointLabel, 'name' | 'note'>) =>
+      attempt(makeKey(guest.id), () => client.checkpoints.make({ guestId: guest.id, label })),
     restore: (checkpoint: Checkpoint, as: 'same' | 'copy') =>
       attempt(checkpointKey(checkpoint.id), () =>
         client.checkpoints.restore({ checkpointId: checkpoint.id, as }),

@@ -17,6 +17,7 @@ export type Question =
   | { kind: 'restore'; checkpoint: Checkpoint }
   | { kind: 'lend'; checkpoint: Checkpoint }
   | { kind: 'relabel'; checkpoint: Checkpoint }
+  | { kind: 'make-named'; guest: Guest }
   | { kind: 'delete-checkpoint'; checkpoint: Checkpoint }
   | { kind: 'revoke'; link: LentLink }
   | { kind: 'forget-vault' }

@@ -67,7 +67,7 @@ function StatsFacts({ stats }: { stats: VaultStats }) {
         ['Takes', `${formatBytes(storedBytes)}, for ${countWords(checkpoints)}`],
         ['Would take', `${formatBytes(logicalBytes)} without sharing and compression`],
         ['Unused', unusedBytes === 0 ? 'nothing' : `${formatBytes(unusedBytes)} that no checkpoint needs`],
-        ['Packs', String(packs)],
+        ['Data files', String(packs)],
       ]}
     />
   )

@@ -9,6 +9,7 @@ import type { ErrorShape } from '../../shared/errors/index.ts'
 import { Button } from '../kit/button.tsx'
 import { CopyButton } from '../kit/copy-button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
+import { useFocusOnMount } from '../kit/focus-on-mount.ts'
 import { Section } from '../kit/page.tsx'
 import { TextField } from '../kit/text-field.tsx'
 import { dateWords } from '../model/dates.ts'
@@ -71,11 +72,28 @@ interface PhrasePanelProps {
 export function PhrasePanel({ phrase, placeSentence, isNew, onClose }: PhrasePanelProps) {
   const [isChecking, setChecking] = useState(false)
   const words = phraseWords(phrase)
-  if (isChecking) {
-    return <PhraseCheck words={words} onBack={() => setChecking(false)} onDone={onClose} />
-  }
+  return isChecking ? (
+    <PhraseCheck words={words} onBack={() => setChecking(false)} onDone={onClose} />
+  ) : (
+    <PhraseWords
+      words={words}
+      placeSentence={placeSentence}
+      isNew={isNew}
+      onWritten={() => setChecking(true)}
+      onClose={onClose}
+    />
+  )
+}
+
+interface PhraseWordsProps extends Omit<PhrasePanelProps, 'phrase'> {
+  words: readonly string[]
+  onWritten: () => void
+}
+
+function PhraseWords({ words, placeSentence, isNew, onWritten, onClose }: PhraseWordsProps) {
+  const section = useFocusOnMount<HTMLElement>()
   return (
-    <section className="section phrase" aria-label="Recovery phrase">
+    <section className="section phrase" aria-label="Recovery phrase" ref={section} tabIndex={-1}>
       <h2>{isNew ? 'Write down the recovery phrase' : 'Recovery phrase'}</h2>
       <p>
         These 24 words open the vault on any PC, when this one is lost or broken. Keep them apart from this
@@ -92,7 +110,7 @@ export function PhrasePanel({ phrase, placeSentence, isNew, onClose }: PhrasePan
       <div className="form__buttons">
         {isNew ? (
           <>
-            <Button look="primary" onClick={() => setChecking(true)}>
+            <Button look="primary" onClick={onWritten}>
               I have written it down
             </Button>
             <Button onClick={onClose}>Later</Button>
@@ -141,10 +159,16 @@ interface PhraseCheckProps {
   onDone: () => void
 }
 
+function wordProblem(typed: string, isRight: boolean): string | undefined {
+  if (typed.trim() === '') return 'Type the word.'
+  return isRight ? undefined : 'That is another word.'
+}
+
 /** Asks for two of the words, with the others out of sight. */
 function PhraseCheck({ words, onBack, onDone }: PhraseCheckProps) {
   const actions = useActions()
   const pending = usePending('phrase')
+  const first = useFocusOnMount<HTMLInputElement>()
   const [typed, setTyped] = useState<Record<number, string>>({})
   const [asked, setAsked] = useState(false)
   const isRight = (number: number): boolean => isWord(words, number, typed[number] ?? '')
@@ -164,13 +188,14 @@ function PhraseCheck({ words, onBack, onDone }: PhraseCheckProps) {
           {askedWords.map((number) => (
             <TextField
               key={number}
+              ref={number === askedWords[0] ? first : null}
               label={`Word ${number}`}
               value={typed[number] ?? ''}
               onChange={(word) => {
                 setTyped((old) => ({ ...old, [number]: word }))
                 setAsked(false)
               }}
-              problem={asked && !isRight(number) ? 'That is another word.' : undefined}
+              problem={asked ? wordProblem(typed[number] ?? '', isRight(number)) : undefined}
             />
           ))}
         </div>

@@ -144,7 +144,7 @@ function KeyFields({ draft, change, problems }: PlaceFieldsProps) {
         onChange={(endpoint) => change({ endpoint })}
         problem={problems.endpoint}
         placeholder="https://name.blob.core.windows.net"
-        hint="Empty is Azure’s public cloud."
+        hint="Leave it empty for Azure’s public cloud."
       />
     </>
   )

@@ -8,6 +8,7 @@ import type { VaultState } from '../../shared/models/checkpoint.ts'
 import { VaultTrouble } from '../checkpoints/vault-notices.tsx'
 import { Button } from '../kit/button.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
+import { useFocusOnMount } from '../kit/focus-on-mount.ts'
 import { Facts, Page, Section } from '../kit/page.tsx'
 import { useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
@@ -119,13 +120,13 @@ function Leave({ onCreated, isUrgent }: LeaveProps) {
   if (isChanging) {
     return (
       <>
-        <h2>Another place, or new access</h2>
+        <AnewTitle />
         <VaultSetup onCreated={onCreated} onOpened={opened} onCancel={() => setChanging(false)} />
       </>
     )
   }
   return (
-    <Section title="Change">
+    <Section title="Change or forget it">
       <p>
         When its access has expired or its address has changed, enter it anew: the same vault opens again with
         its recovery phrase. Checkpoints are never moved from one place to another.
@@ -139,5 +140,14 @@ function Leave({ onCreated, isUrgent }: LeaveProps) {
         </Button>
       </div>
     </Section>
+  )
+}
+
+function AnewTitle() {
+  const title = useFocusOnMount<HTMLHeadingElement>()
+  return (
+    <h2 ref={title} tabIndex={-1}>
+      Another place, or new access
+    </h2>
   )
 }

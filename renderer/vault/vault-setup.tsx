@@ -34,8 +34,7 @@ export function VaultSetup({ onCreated, onOpened, onCancel }: VaultSetupProps) {
     setError(null)
     setLooked(null)
   }
-  async function look(event: FormEvent): Promise<void> {
-    event.preventDefault()
+  async function look(): Promise<void> {
     const read = readPlace(draft)
     if ('problems' in read) return setProblems(read.problems)
     const answer = await actions.lookAtPlace(read.place)
@@ -44,7 +43,14 @@ export function VaultSetup({ onCreated, onOpened, onCancel }: VaultSetupProps) {
   }
   return (
     <div className="form">
-      <form className="vault-setup" onSubmit={(event) => void look(event)} noValidate>
+      <form
+        className="vault-setup"
+        onSubmit={(event) => {
+          event.preventDefault()
+          void look()
+        }}
+        noValidate
+      >
         <PlaceFields draft={draft} change={change} problems={problems} />
         {error !== null && <ErrorNotice error={error} />}
         {(looked === null || looked.found === 'other-files') && (
@@ -59,6 +65,7 @@ export function VaultSetup({ onCreated, onOpened, onCancel }: VaultSetupProps) {
       {looked !== null && (
         <NextStep
           {...looked}
+          onLookAgain={() => void look()}
           onCreated={onCreated}
           onOpened={onOpened}
           onCancel={() => (onCancel ?? (() => setLooked(null)))()}
@@ -71,6 +78,7 @@ export function VaultSetup({ onCreated, onOpened, onCancel }: VaultSetupProps) {
 interface NextStepProps {
   place: VaultPlace
   found: PlaceFinding
+  onLookAgain: () => void
   onCreated: (phrase: string) => void
   onOpened: () => void
   onCancel: () => void
@@ -102,7 +110,7 @@ function NextStep(props: NextStepProps) {
   }
 }
 
-function MakeVault({ place, found, onCreated, onCancel }: NextStepProps) {
+function MakeVault({ place, found, onLookAgain, onCreated, onCancel }: NextStepProps) {
   const actions = useActions()
   const pending = usePending('vault')
   const [error, setError] = useState<ErrorShape | null>(null)
@@ -131,6 +139,7 @@ function MakeVault({ place, found, onCreated, onCancel }: NextStepProps) {
         <Button look="primary" disabled={pending} onClick={() => void make()}>
           {pending ? 'Making it …' : 'Make a vault here'}
         </Button>
+        {found === 'no-folder' && <Button onClick={onLookAgain}>Look again</Button>}
         <Button onClick={onCancel}>Cancel</Button>
       </div>
     </div>

@@ -67,7 +67,7 @@ async function links(call: Call): Promise<Outcome> {
     each.link ?? 'made on another PC',
   ])
   const heading = ['ID', 'GUEST', 'OF', 'FROM', 'UNTIL', 'STATE', 'LINK']
-  return { value: { lentLinks }, text: table(heading, rows, 'Nothing is lent.') }
+  return { value: { lentLinks }, text: table(heading, rows, 'Nothing is lent from this PC.') }
 }
 
 function findLent(state: HostState, word: string): LentLink {

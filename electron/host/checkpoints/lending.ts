@@ -1,6 +1,6 @@
 /**
  * Links to single checkpoints: made, listed, taken back, looked at. Promises that the list in the state is what the vault
- * knows, also of links that other PCs made, and that a link that was taken back does not come back by a late word of
+ * knows of the links that this PC made, and that one that was taken back does not come back by a late word of
  * its preparation. What a link leads to is restored by `restore.ts`.
  */
 import type { ContractHandlers } from '../../../shared/contract-handlers.ts'
