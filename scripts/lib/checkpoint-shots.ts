@@ -7,6 +7,7 @@ const steps: readonly [string, string, (page: Page) => Promise<void>][] = [
   ['history-some', 'restore', (page) => ofSecond(page, 'Restore…')],
   ['history-some', 'label', (page) => ofSecond(page, 'Rename…')],
   ['history-some', 'delete', (page) => ofSecond(page, 'Delete…')],
+  ['history-some', 'named', (page) => press(page, 'With a name…')],
   ['history-some', 'rules', (page) => press(page, 'Change…')],
   ['history-some', 'lend', askToLend],
   ['history-some', 'lent', lend],
