@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium, _electron as electron, type Page } from '@playwright/test'
 import { z } from 'zod'
+import { sandboxArguments } from '../electron/browser/sandbox.ts'
 import { findElectron } from '../scripts/lib/electron-binary.ts'
 import { chromiumOptions } from './chromium-options.ts'
 import { endProcess, openStandIn } from './stand-in-client.ts'
@@ -96,12 +97,10 @@ async function openInStandIn(env: NodeJS.ProcessEnv): Promise<Face> {
 async function openInElectron(env: NodeJS.ProcessEnv): Promise<Face> {
   const executablePath = findElectron()
   if (executablePath === null) throw new Error("Electron's binary is not installed here")
-  // Chromium refuses its sandbox to root.
-  const rootArgs = process.getuid?.() === 0 ? ['--no-sandbox'] : []
   const given = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const app = await electron.launch({
     executablePath,
-    args: [...rootArgs, root],
+    args: [...sandboxArguments(), root],
     env: Object.fromEntries(given),
   })
   const page = await app.firstWindow()

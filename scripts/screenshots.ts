@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Browser, chromium, type Page } from '@playwright/test'
 import { build, preview } from 'vite'
+import { chromiumOptions } from '../e2e/chromium-options.ts'
 import { scenarios } from '../renderer/fixtures/scenarios.ts'
 import { checkpointShots } from './lib/checkpoint-shots.ts'
 import type { Shot } from './lib/shots.ts'
@@ -184,11 +185,7 @@ async function main(): Promise<void> {
     preview: { host: '127.0.0.1', port: 0 },
   })
   const base = server.resolvedUrls?.local[0] ?? ''
-  const root = process.getuid?.() === 0
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--disable-gpu', '--disable-background-networking', ...(root ? ['--no-sandbox'] : [])],
-  })
+  const browser = await chromium.launch(chromiumOptions())
   const screen = startScreen()
   try {
     for (const look of looks(values.theme, values.size)) await takeAll(browser, { base, out }, look, wanted)

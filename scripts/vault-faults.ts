@@ -7,7 +7,8 @@
  * the time. Prints each case that fails, with what runs it again, and exits 1 when there was one.
  */
 import { parseArgs } from 'node:util'
-import { type VaultCase, VaultFaultRig, vaultWorks } from '../electron/testing/vault-fault-rig.ts'
+import { type VaultCase, VaultFaultRig } from '../electron/testing/vault-fault-rig.ts'
+import { vaultWorks } from '../electron/testing/vault-fault-works.ts'
 import { randomFrom } from './lib/random-from.ts'
 
 const { values } = parseArgs({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkpointReason } from './models/checkpoint.ts'
+import { checkpointReason, type VaultWork } from './models/checkpoint.ts'
 import { type GuestState, guestState } from './models/guest.ts'
 import { checkpointPhase, migrationPhase, type Progress, restorePhase } from './models/operation.ts'
 import {
@@ -14,6 +14,7 @@ import {
   phaseWord,
   restorePhaseWord,
   tookWords,
+  vaultWorkWords,
 } from './words.ts'
 
 const progress: Progress = {
@@ -39,6 +40,16 @@ describe('words of moves', () => {
     expect(words).not.toContain(undefined)
     expect(new Set(words).size).toBe(words.length)
     expect(phaseWord('copying-memory')).toBe('copying memory')
+  })
+
+  it('say how far work on the vault is, and nothing while that is not known', () => {
+    const words = (progress: VaultWork['progress']) => vaultWorkWords({ id: 'w', progress })
+    const check = { kind: 'check', checkpoints: 3, ofCheckpoints: 12, readBytes: 0 } as const
+    expect(words(check)).toBe('3 of 12 checkpoints')
+    expect(words({ ...check, readBytes: 1.2e9 })).toBe('3 of 12 checkpoints, 1.2 GB read')
+    expect(words({ ...check, ofCheckpoints: null })).toBe('')
+    expect(words({ kind: 'sweep', doneBytes: 10e6, totalBytes: 30e6 })).toBe('10 MB of 30 MB freed')
+    expect(words({ kind: 'sweep', doneBytes: 0, totalBytes: null })).toBe('')
   })
 
   it('say what is done of what is to be done', () => {

@@ -4,7 +4,7 @@
  */
 import { assertNever } from './assert-never.ts'
 import { formatBytes, formatDuration, formatRate, formatTimeRange } from './format.ts'
-import type { Checkpoint, CheckpointReason } from './models/checkpoint.ts'
+import type { Checkpoint, CheckpointReason, VaultWork } from './models/checkpoint.ts'
 import type { GuestState } from './models/guest.ts'
 import type { MigrationRecord } from './models/migration.ts'
 import type {
@@ -67,6 +67,18 @@ export function outcomeWord(outcome: MigrationRecord['outcome']): string {
 export function amountWords(progress: Progress): string {
   const done = formatBytes(progress.doneBytes)
   return progress.totalBytes === null ? done : `${done} of ${formatBytes(progress.totalBytes)}`
+}
+
+/** `3 of 12 checkpoints, 1.2 GB read` or `10 MB of 30 MB freed`; empty while nothing is known. */
+export function vaultWorkWords({ progress }: VaultWork): string {
+  if (progress.kind === 'sweep') {
+    const { doneBytes, totalBytes } = progress
+    return totalBytes === null ? '' : `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} freed`
+  }
+  const { checkpoints, ofCheckpoints, readBytes } = progress
+  if (ofCheckpoints === null) return ''
+  const read = readBytes === 0 ? '' : `, ${formatBytes(readBytes)} read`
+  return `${checkpoints} of ${ofCheckpoints} checkpoints${read}`
 }
 
 /** `98 MB/s · about 3 s left`; parts that are unknown are left out. */

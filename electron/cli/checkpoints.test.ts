@@ -299,6 +299,38 @@ describe('the vault', () => {
     )
     expect((await wdock(['vault', 'gc'])).out).toBe('0 B freed.\n')
   })
+
+  it('is no longer checked once Ctrl-C was pressed, nor its space freed', async () => {
+    for (const [words, name] of [
+      [['vault', 'check'], 'vault.check'],
+      [['vault', 'gc'], 'vault.sweep'],
+    ] as const) {
+      const ended = Promise.withResolvers<void>()
+      bench.host.on(name, async (_input: never, { signal }) => {
+        signal.addEventListener('abort', () => ended.resolve())
+        await ended.promise
+        throw fail('host.cancelled')
+      })
+      const { code } = await wdock([...words], { onReady: (interrupt) => setTimeout(interrupt, 30) })
+      expect(code).toBe(130)
+      await ended.promise
+    }
+  })
+
+  it('says on a terminal how far a check is', async () => {
+    const progress = { kind: 'check', checkpoints: 1, ofCheckpoints: 3, readBytes: 5e6 } as const
+    const told = Promise.withResolvers<void>()
+    bench.host.on('vault.check', async () => {
+      bench.host.emit({ type: 'vault-work.changed', work: { id: 'w', progress } })
+      while (bench.host.watchers === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      setTimeout(() => told.resolve(), 30)
+      await told.promise
+      return { checkpoints: 3, readBytes: 9e6, damaged: [] }
+    })
+    const { notes, out } = await wdock(['vault', 'check'], { isTerminal: true })
+    expect(notes).toContain('1 of 3 checkpoints, 5.0 MB read')
+    expect(out).toBe('3 checkpoints, all whole.\n')
+  })
 })
 
 describe('lending', () => {

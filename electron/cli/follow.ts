@@ -3,9 +3,11 @@
  * elsewhere; Ctrl-C asks the host to cancel, and what is reported is what really happened then.
  */
 import { fail, WdockError } from '../../shared/errors/index.ts'
+import type { VaultWork } from '../../shared/models/checkpoint.ts'
 import { applyHostEvent, type HostState } from '../../shared/models/host-state.ts'
 import type { MigrationRecord } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
+import { vaultWorkWords } from '../../shared/words.ts'
 import type { HostClient } from '../ipc/connect.ts'
 import type { Io } from './command.ts'
 import { progressWords } from './words.ts'
@@ -31,6 +33,46 @@ export async function follow(client: HostClient, operationId: string, io: Io): P
   } finally {
     forget()
     line.clear()
+  }
+}
+
+/** Does work on the vault, with its progress on a terminal; Ctrl-C ends it. @throws host.cancelled, what it throws */
+export async function followVaultWork<T>(
+  client: HostClient,
+  kind: VaultWork['progress']['kind'],
+  io: Io,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const line = new ProgressLine(io)
+  const cancelled = new AbortController()
+  const ended = new AbortController()
+  const forget = io.onInterrupt(() => cancelled.abort())
+  // What it tells is only told: that it cannot be watched does not end it.
+  const watching = io.isTerminal ? showVaultWork(client, kind, line, ended.signal).catch(() => {}) : null
+  try {
+    return await work(cancelled.signal)
+  } catch (error) {
+    throw cancelled.signal.aborted ? fail('host.cancelled', {}, { cause: error }) : error
+  } finally {
+    forget()
+    ended.abort()
+    await watching
+    line.clear()
+  }
+}
+
+async function showVaultWork(
+  client: HostClient,
+  kind: VaultWork['progress']['kind'],
+  line: ProgressLine,
+  ended: AbortSignal,
+): Promise<void> {
+  let state: HostState | null = null
+  for await (const event of await client.state.watch(undefined, { signal: ended })) {
+    state = applyHostEvent(state, event)
+    const words = state?.vaultWorks.filter(({ progress }) => progress.kind === kind).map(vaultWorkWords)
+    if (ended.aborted) return
+    if (words?.[0]) line.show(words[0])
   }
 }
 

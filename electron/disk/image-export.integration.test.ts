@@ -1,10 +1,11 @@
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { createEmpty, createOverlay } from './image.ts'
 import { exportImage } from './image-export.ts'
 import { NbdClient } from './nbd-client.ts'
@@ -104,19 +105,79 @@ it('one that is called off leaves nothing', async () => {
   expect(await isWritable()).toBe(true)
 })
 
-it('it ends with the host, however that ends', async () => {
+/** A host that exports the image. @param before what it does first */
+async function startHost(before = ''): Promise<ChildProcessByStdio<null, Readable, null>> {
   const script = join(folder, 'host.ts')
   const source = JSON.stringify(join(import.meta.dirname, 'image-export.ts'))
-  const text = `const { exportImage } = await import(${source})
+  const text = `${before}
+const { exportImage } = await import(${source})
 await exportImage(${JSON.stringify(options())})
 console.log('ready')
 setInterval(() => {}, 1000)`
   await writeFile(script, text)
-  const host = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
+  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+}
+
+/** Makes a host do something as soon as the server has been started, before it can connect to it. */
+const onceStarted = (what: string) => `
+import childProcess from 'node:child_process'
+import { syncBuiltinESMExports } from 'node:module'
+const { spawn } = childProcess
+childProcess.spawn = (...given) => {
+  const child = spawn(...given)
+  ${what}
+  return child
+}
+syncBuiltinESMExports()`
+
+/** Programs that were started for the image, but for the host. */
+async function serversLeft(host: { pid?: number | undefined }): Promise<string[]> {
+  const left: string[] = []
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid) || Number(pid) === host.pid) continue
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    if (line.includes(folder)) left.push(line.replaceAll('\0', ' '))
+  }
+  return left
+}
+
+it('it ends with the host, however that ends', async () => {
+  const host = await startHost()
   await once(host.stdout, 'data')
   expect(await isWritable()).toBe(false)
   host.kill('SIGKILL')
   await expect.poll(isWritable, { timeout: 5000 }).toBe(true)
+  await expect.poll(() => serversLeft(host), { timeout: 5000 }).toEqual([])
+})
+
+it('it ends with a host that is killed before the first connection', async () => {
+  const host = await startHost(onceStarted('Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'))
+  await expect.poll(() => readdir(folder), { timeout: 5000 }).toContain('nbd.sock')
+  expect(await isWritable()).toBe(false)
+  host.kill('SIGKILL')
+  await expect.poll(() => serversLeft(host), { timeout: 5000 }).toEqual([])
+  expect(await isWritable()).toBe(true)
+})
+
+it('it ends with a host that is killed while it starts', async () => {
+  const host = await startHost(onceStarted("process.kill(process.pid, 'SIGKILL')"))
+  await once(host, 'exit')
+  await expect.poll(() => serversLeft(host), { timeout: 5000 }).toEqual([])
+  expect(await isWritable()).toBe(true)
+})
+
+it('nothing of it is left when it was ended', async () => {
+  const served = await exportImage(options())
+  expect((await serversLeft({})).length).toBeGreaterThan(0)
+  await served.end()
+  expect(await serversLeft({})).toEqual([])
+})
+
+it('a PC without qemu-nbd is told so', async () => {
+  vi.stubEnv('PATH', folder)
+  await expect(exportImage(options())).rejects.toMatchObject({ code: 'qemu.missing' })
+  vi.unstubAllEnvs()
+  expect(await serversLeft({})).toEqual([])
 })

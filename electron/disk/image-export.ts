@@ -1,15 +1,15 @@
 /**
  * Serves a disk that nobody uses, read-only, over NBD on a unix socket: qemu-nbd with the contexts `base:allocation` and
  * `qemu:allocation-depth`. Promises that the image cannot be written to meanwhile, and that the server ends with us
- * however we end: it ends when its last connection closes, and one of ours is held open for that. Relies on qemu-nbd
- * of QEMU 7.2 or newer, which is in the package of qemu-img.
+ * however and whenever we end: a shell beside it ends it when the pipe from us breaks. A connection of ours is held open
+ * because it would end with its last one. Relies on qemu-nbd of QEMU 7.2 or newer, which is in the package of qemu-img.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rm, stat } from 'node:fs/promises'
+import { Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { fail, type WdockError } from '../../shared/errors/index.ts'
-import { systemErrorCode } from '../platform/atomic-file.ts'
+import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
 import { chainName, toolFailure } from './image.ts'
 import { NbdClient } from './nbd-client.ts'
 
@@ -31,6 +31,14 @@ export interface ImageExport {
 
 const startMs = 15_000
 const lookAgainMs = 20
+/**
+ * Becomes the program that is given, under the same process id, and leaves a shell behind that kills it when descriptor
+ * 3 ends. A line there lets it be: it has ended then, and its number may be another's. By itself qemu-nbd would wait for
+ * its first connection for ever.
+ */
+const endWithParent = 'pid=$$; { read -r _ <&3 || kill -KILL "$pid"; } & exec "$@" 3<&-'
+/** What a shell exits with when there is no such program. */
+const noProgramCode = 127
 
 /**
  * @throws qemu.missing, disk.locked, disk.truncated, disk.image_tool_failed, disk.nbd_failed, host.no_permission,
@@ -72,13 +80,19 @@ class Server {
       ...[`--socket=${socketPath}`, `--export-name=${exportName}`],
       chainName(chain),
     ]
-    const child = spawn('qemu-nbd', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn('/bin/sh', ['-c', endWithParent, 'sh', 'qemu-nbd', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    })
     this.#child = child
-    // An error of the start comes instead of an exit.
-    this.#exited = once(child, 'exit').catch((error: unknown) => {
+    const [, , stderr, life] = child.stdio
+    if (!(life instanceof Socket)) throw new Error('unreachable')
+    life.on('error', () => {})
+    child.once('exit', () => life.end('\n'))
+    // Both have closed what they had of us. An error of the start comes instead.
+    this.#exited = once(child, 'close').catch((error: unknown) => {
       this.#failure = error
     })
-    child.stderr.on('data', (chunk: Buffer) => {
+    stderr?.on('data', (chunk: Buffer) => {
       this.#said = `${this.#said}${chunk.toString('utf8')}`.slice(-2000)
     })
   }
@@ -115,13 +129,14 @@ class Server {
     if (!this.#hasEnded) {
       // It only reads: there is nothing that it would have to put down first.
       this.#child.kill('SIGKILL')
-      await this.#exited
     }
+    await this.#exited
     await rm(this.#socketPath, { force: true })
   }
 
   #whyEnded(): WdockError {
-    if (systemErrorCode(this.#failure) === 'ENOENT') return fail('qemu.missing', {}, { cause: this.#failure })
+    if (this.#failure !== null) return toWdockError(this.#failure)
+    if (this.#child.exitCode === noProgramCode) return fail('qemu.missing', {}, { detail: this.#said })
     return toolFailure(this.#path, { stderr: this.#said, code: this.#child.exitCode })
   }
 }

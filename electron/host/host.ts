@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import type { ContractHandlers } from '../../shared/contract-handlers.ts'
 import type { DockCapabilities } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
-import type { HostState } from '../../shared/models/host-state.ts'
+import { emptyHostState, type HostState } from '../../shared/models/host-state.ts'
 import { LayerStore } from '../disk/layers.ts'
 import { DockNet, discoveryFromEnvironment } from '../docks/dock-net.ts'
 import { systemClock } from '../platform/clock.ts'
@@ -241,25 +241,18 @@ function firstState(
   paths: Paths,
   facts: Pick<HostState['info'], 'appVersion' | 'isDemo' | 'demoGuestAvailable'>,
 ): HostState {
+  const info = {
+    dockId: net.id,
+    ...facts,
+    dataDir: paths.data,
+    port: net.port,
+    addresses: ownAddresses(),
+    secretsSentence: `The private key of this PC is kept in a file that only you can read, in ${paths.config}.`,
+  }
   return {
-    info: {
-      dockId: net.id,
-      ...facts,
-      dataDir: paths.data,
-      port: net.port,
-      addresses: ownAddresses(),
-      secretsSentence: `The private key of this PC is kept in a file that only you can read, in ${paths.config}.`,
-    },
-    settings: settings.current,
-    docks: [],
-    guests: [],
-    operations: [],
-    pairings: [],
+    ...emptyHostState(info, settings.current),
     migrations: kept.history.records,
-    vault: { kind: 'none' },
-    checkpoints: [],
     checkpointRules: kept.rules.changed,
-    lentLinks: [],
   }
 }
 

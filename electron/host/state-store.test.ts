@@ -1,16 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { HostEvent, HostState } from '../../shared/models/host-state.ts'
+import { emptyHostState, type HostEvent, type HostState } from '../../shared/models/host-state.ts'
 import { StateStore } from './state-store.ts'
 
-const initial = {
-  info: {},
-  settings: { dockName: 'Here', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
-  docks: [],
-  guests: [],
-  operations: [],
-  pairings: [],
-  migrations: [],
-} as unknown as HostState
+const info: HostState['info'] = {
+  ...{ dockId: 'a'.repeat(52), appVersion: '1', dataDir: '/data', port: 1, addresses: [] },
+  ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
+}
+const initial = emptyHostState(info, renamed('Here').settings)
 
 function renamed(dockName: string): { type: 'settings.changed'; settings: HostState['settings'] } {
   return {

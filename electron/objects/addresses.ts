@@ -13,15 +13,23 @@ export function isLoopback(hostname: string): boolean {
   return bare === 'localhost' || bare.endsWith('.localhost')
 }
 
-/** @returns the address, https or of this PC @throws store.bad_address, store.https_needed */
+/** Labels as of RFC 1123 section 2.1 (and `_`, which some use), or an IPv6 address. What URLs allow is far more. */
+const hostPattern = /^(?:(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|\[[0-9a-f:.]+\])$/
+
+/**
+ * @returns the address, https or of this PC
+ * @throws store.bad_address, store.https_needed; they show the host alone, and only what can be one: a secret that was
+ * pasted in the wrong place is not told to anybody
+ */
 export function readAddress(text: string): URL {
   const address = URL.parse(text)
-  const shown = address?.host || '–'
-  if (address === null || !/^https?:$/.test(address.protocol) || address.username || address.password) {
-    throw fail('store.bad_address', { address: shown })
+  if (address === null || !hostPattern.test(address.hostname))
+    throw fail('store.bad_address', { address: '–' })
+  if (!/^https?:$/.test(address.protocol) || address.username || address.password) {
+    throw fail('store.bad_address', { address: address.host })
   }
   if (address.protocol === 'http:' && !isLoopback(address.hostname)) {
-    throw fail('store.https_needed', { address: `http://${shown}` })
+    throw fail('store.https_needed', { address: `http://${address.host}` })
   }
   return address
 }

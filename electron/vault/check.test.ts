@@ -46,6 +46,18 @@ describe('a check of a vault', () => {
     expect(await verdictOf(second)).toMatchObject({ how: 'read', error: null })
   })
 
+  it('tells of each checkpoint that it comes to, and what it has read', async () => {
+    const told: number[][] = []
+    const onProgress = (...progress: number[]): void => void told.push(progress)
+    const { readBytes } = await checkVault(vault, { readData: true, onProgress })
+    expect(told.map(([done, of]) => [done, of])).toEqual([
+      [0, 2],
+      [1, 2],
+      [2, 2],
+    ])
+    expect(told.at(-1)?.[2]).toBe(readBytes)
+  })
+
   it('names the checkpoints that a missing or shortened pack affects, and no others', async () => {
     const name = newest()
     const kept = store.objects.get(name)

@@ -17,8 +17,8 @@ import { isUnreadable } from './vault-objects.ts'
 export interface CheckOptions extends CallOptions {
   /** Every byte is fetched and compared with what was captured; else only lengths are. */
   readData: boolean
-  /** After each checkpoint: what was read so far. */
-  onProgress?: (doneBytes: number, totalBytes: number | null) => void
+  /** Of the checkpoints that were listed, how many were looked at, and what was read for it: before each, and at the end. */
+  onProgress?: (checkpoints: number, ofCheckpoints: number, readBytes: number) => void
 }
 
 /** What is wrong with a checkpoint rather than with the store. */
@@ -40,10 +40,10 @@ export async function checkVault(vault: OpenVault, options: CheckOptions): Promi
   const damaged: VaultCheck['damaged'] = []
   let checkpoints = 0
   try {
-    for (const { id } of listed) {
+    for (const [index, { id }] of listed.entries()) {
       signal?.throwIfAborted()
+      options.onProgress?.(index, listed.length, data.readBytes)
       const found = await checkOne(vault, id, sizes, readData ? data : null, options)
-      options.onProgress?.(data.readBytes, null)
       // Deleted since it was listed: then what is missing is no damage.
       if ((await objects.decided(prefixes.checkpoints + id, options)) !== 'content') continue
       checkpoints += 1
@@ -53,6 +53,7 @@ export async function checkVault(vault: OpenVault, options: CheckOptions): Promi
       const verified = encodeVerified({ atMs: await store.nowMs(options), how, error })
       await objects.write(prefixes.verified + id, verified, options)
     }
+    options.onProgress?.(listed.length, listed.length, data.readBytes)
     return { checkpoints, readBytes: data.readBytes, damaged }
   } finally {
     data.close()

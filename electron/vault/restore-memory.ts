@@ -14,8 +14,9 @@ import type { PageContent, StreamHead, StreamTail } from '../qemu/stream/grammar
 import { parseHead } from '../qemu/stream/head.ts'
 import { type PageProvider, PostcopySource } from '../qemu/stream/postcopy-source.ts'
 import { parseTail } from '../qemu/stream/tail.ts'
-import type { Manifest } from './codec/manifest.ts'
+import { badManifestOf, type Manifest } from './codec/manifest.ts'
 import { RegionHasher } from './codec/region-hash.ts'
+import { dataPagesOf } from './codec/region-runs.ts'
 import type { PageRun as WarmRun, WarmSet } from './codec/warm.ts'
 import type { RegionReader } from './region-reader.ts'
 import { type RestoreMemory, rehearsalMs } from './service/vault-service.ts'
@@ -30,6 +31,7 @@ export interface RestoreMemoryOptions {
   clock: Clock
   log: Log
   signal: AbortSignal
+  /** Of what of the memory is in the checkpoint. */
   onProgress: (doneBytes: number, totalBytes: number) => void
 }
 
@@ -53,6 +55,8 @@ interface Block {
   region: number
   reader: RegionReader
   idsSha256: string | null
+  /** Of its pages, those that are in the checkpoint. */
+  dataPages: number
 }
 
 const piecePages = 256
@@ -104,17 +108,20 @@ export class RestoreMemorySender {
     }
   }
 
-  /** The blocks of QEMU's stream, in its order. @throws vault.bad_manifest */
+  /** The blocks of QEMU's stream, in its order. @throws vault.bad_manifest, vault.bad_lent_manifest */
   #blocks(head: StreamHead): Block[] {
     const { manifest, readers } = this.#options
-    const { regions, checkpointId } = manifest.head
+    const { regions } = manifest.head
+    const { regions: runs } = manifest
     return head.blocks.map(({ name, pages }) => {
       const region = regions.findIndex((each) => each.kind === 'ram' && each.name === name)
       const reader = readers[region]
       if (reader?.pages !== pages) {
-        throw fail('vault.bad_manifest', { checkpoint: checkpointId }, { detail: `memory block ${name}` })
+        throw badManifestOf(manifest.head)(`memory block ${name}`)
       }
-      return { region, reader, idsSha256: regions[region]?.idsSha256 ?? null }
+      const of = runs[region]
+      const dataPages = of === undefined ? 0 : dataPagesOf(of)
+      return { region, reader, idsSha256: regions[region]?.idsSha256 ?? null, dataPages }
     })
   }
 
@@ -132,14 +139,14 @@ export class RestoreMemorySender {
   }
 
   async *#runs(blocks: readonly Block[]): AsyncGenerator<StreamRun> {
-    const totalBytes = blocks.reduce((sum, { reader }) => sum + reader.pages * pageBytes, 0)
+    const totalBytes = dataBytesOf(blocks)
     let doneBytes = 0
     const tell = this.#teller(() => [doneBytes, totalBytes])
     for (const [block, { reader, idsSha256 }] of blocks.entries()) {
       const check = new RegionCheck(this.#options.pageIdKey, idsSha256)
       for await (const piece of readAhead(reader)) {
         check.take(piece)
-        doneBytes += piece.count * pageBytes
+        if (piece.kind === 'data') doneBytes += piece.count * pageBytes
         tell()
         const { page, count } = piece
         if (piece.kind === 'zero') yield { kind: 'zero', block, page, count }
@@ -161,7 +168,7 @@ export class RestoreMemorySender {
       neighbourPages: warm === null ? guessedPages : recordedPages,
     })
     const ended = new AbortController()
-    const telling = this.#tellWhile(source, ended.signal)
+    const telling = this.#tellWhile(source, dataBytesOf(blocks), ended.signal)
     try {
       await this.#run(source)
     } finally {
@@ -221,10 +228,9 @@ export class RestoreMemorySender {
     }
   }
 
-  async #tellWhile(source: PostcopySource, ended: AbortSignal): Promise<void> {
+  async #tellWhile(source: PostcopySource, totalBytes: number, ended: AbortSignal): Promise<void> {
     const tell = (): void => {
-      const { donePages, totalPages } = source.progress
-      this.#options.onProgress(donePages * pageBytes, totalPages * pageBytes)
+      this.#options.onProgress(source.progress.dataPages * pageBytes, totalBytes)
     }
     while (!ended.aborted) {
       tell()
@@ -243,6 +249,11 @@ export class RestoreMemorySender {
       onProgress(...now())
     }
   }
+}
+
+/** What of them is in the checkpoint. */
+function dataBytesOf(blocks: readonly Block[]): number {
+  return blocks.reduce((sum, { dataPages }) => sum + dataPages, 0) * pageBytes
 }
 
 type Piece =

@@ -12,7 +12,7 @@ import { packBytes, packFrames } from '../pages/pack-writer.ts'
 import { pageBytes } from '../pages/page-id.ts'
 import { indexBelow } from './codec/frame-rows.ts'
 import { limits } from './codec/limits.ts'
-import { decodeManifest, encodeManifest, type Manifest } from './codec/manifest.ts'
+import { decodeLentManifest, encodeManifest, type Manifest } from './codec/manifest.ts'
 import { decodeSummary, encodeSummary, type Summary } from './codec/summary.ts'
 import { FrameFetcher } from './frame-fetcher.ts'
 import { deriveKeys, type VaultKeys } from './keys.ts'
@@ -135,7 +135,7 @@ export interface LentCheckpoint {
   summary: Summary
 }
 
-/** @throws vault.link_preparing, vault.link_dead, vault.bad_link, vault.bad_manifest, what else the store throws */
+/** @throws vault.link_preparing, vault.link_dead, vault.bad_link, vault.bad_lent_manifest, what else the store throws */
 export async function readShare(lent: Pick<LentObjects, 'get'>, shareKey: Buffer): Promise<LentCheckpoint> {
   const { objects } = deriveKeys(shareKey)
   const read = async (name: string, limitBytes: number): Promise<Buffer> => {
@@ -144,7 +144,7 @@ export async function readShare(lent: Pick<LentObjects, 'get'>, shareKey: Buffer
     return objects.open(name, sealed, limitBytes)
   }
   try {
-    const manifest = decodeManifest(null, await read(names.manifest, limits.manifestBytes))
+    const manifest = decodeLentManifest(await read(names.manifest, limits.manifestBytes))
     const summary = decodeSummary(names.summary, await read(names.summary, limits.summaryBytes))
     return { manifest, summary }
   } catch (error) {

@@ -11,7 +11,7 @@ import { KnownPages } from '../pages/known-pages.ts'
 import type { PackSink } from '../pages/pack-writer.ts'
 import { encodeIntent, type Intent } from './codec/intent.ts'
 import { limits } from './codec/limits.ts'
-import { decodeManifest, encodeManifest, type Manifest } from './codec/manifest.ts'
+import { decodeKeptManifest, encodeManifest, type Manifest } from './codec/manifest.ts'
 import { encodeSummary, type Summary } from './codec/summary.ts'
 import { prefixes } from './names.ts'
 import type { OpenVault } from './open-vault.ts'
@@ -357,7 +357,7 @@ export class Upload {
   }
 
   async #manifest(): Promise<Manifest> {
-    return decodeManifest(null, await this.#spool.readPart('manifest'))
+    return decodeKeptManifest(this.#state.id, await this.#spool.readPart('manifest'))
   }
 
   /** One write after the other: the last state is the one that stays. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { HostEvent } from '../../shared/models/host-state.ts'
+import { emptyHostState, type HostEvent } from '../../shared/models/host-state.ts'
 import { silentLog } from '../platform/log.ts'
 import { followHost } from './host-follower.ts'
 
@@ -22,10 +22,7 @@ function snapshot(dockName: string): HostEvent {
     demoGuestAvailable: false,
     isDemo: false,
   }
-  const lists = { docks: [], guests: [], operations: [], pairings: [], migrations: [] }
-  const kept = { checkpoints: [], checkpointRules: [], lentLinks: [] }
-  const vault = { vault: { kind: 'none' as const }, ...kept }
-  return { type: 'snapshot', state: { info, settings: { ...settings, dockName }, ...lists, ...vault } }
+  return { type: 'snapshot', state: emptyHostState(info, { ...settings, dockName }) }
 }
 
 it('hands on every state in order and watches again when the stream ends or fails', async () => {

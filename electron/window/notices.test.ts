@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Pairing } from '../../shared/models/dock.ts'
-import type { HostState } from '../../shared/models/host-state.ts'
+import { emptyHostState, type HostState } from '../../shared/models/host-state.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import { noticesBetween } from './notices.ts'
 import { isMoving, stayAwakeWhileMoving } from './power.ts'
@@ -10,29 +10,20 @@ const here = 'a'.repeat(52)
 const there = 'b'.repeat(52)
 
 function state(change: Partial<HostState> = {}): HostState {
-  return {
-    info: {
-      dockId: here,
-      appVersion: '1.0.0',
-      dataDir: '/data',
-      port: 1,
-      addresses: [],
-      secretsSentence: '',
-      demoGuestAvailable: false,
-      isDemo: false,
-    },
-    settings: { dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
-    docks: [],
-    guests: [],
-    operations: [],
-    pairings: [],
-    migrations: [],
-    vault: { kind: 'none' },
-    checkpoints: [],
-    checkpointRules: [],
-    lentLinks: [],
-    ...change,
+  const info = {
+    dockId: here,
+    appVersion: '1.0.0',
+    dataDir: '/data',
+    port: 1,
+    addresses: [],
+    secretsSentence: '',
+    demoGuestAvailable: false,
+    isDemo: false,
   }
+  const settings: HostState['settings'] = {
+    ...{ dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
+  }
+  return { ...emptyHostState(info, settings), ...change }
 }
 
 function move(kind: Operation['state'], toDockId = here): Operation {

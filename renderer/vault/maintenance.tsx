@@ -2,13 +2,14 @@
 import { CircleCheck } from 'lucide-react'
 import { formatBytes } from '../../shared/format.ts'
 import type { VaultCheck, VaultStats } from '../../shared/models/checkpoint.ts'
+import { vaultWorkWords } from '../../shared/words.ts'
 import { Button } from '../kit/button.tsx'
 import { ErrorNotice, ErrorText } from '../kit/error-notice.tsx'
 import { Facts, Section } from '../kit/page.tsx'
 import { Elapsed } from '../kit/ticking.tsx'
 import { checkpointTitle, countWords } from '../model/checkpoint-words.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
-import { useVaultWork, type VaultJob } from '../state/vault-work.ts'
+import { cancelVaultJob, useVaultWork, type VaultJob } from '../state/vault-work.ts'
 
 const jobs: readonly { job: VaultJob; name: string; doing: string }[] = [
   { job: 'stats', name: 'Count what it takes', doing: 'Counting' },
@@ -40,15 +41,31 @@ export function Maintenance() {
           as fetching all of it.
         </p>
       ) : (
-        <p className="field__hint" role="status">
-          {doing} …{' '}
-          <span aria-hidden>
-            <Elapsed sinceMs={running.sinceMs} /> so far. You may leave this page meanwhile.
-          </span>
-        </p>
+        <>
+          <p className="field__hint" role="status">
+            {doing} …{' '}
+            <span aria-hidden>
+              <Done job={running.job} />
+              <Elapsed sinceMs={running.sinceMs} /> so far. You may leave this page meanwhile.
+            </span>
+          </p>
+          {running.job !== 'stats' && (
+            <div className="form__buttons">
+              <Button onClick={cancelVaultJob}>Cancel</Button>
+            </div>
+          )}
+        </>
       )}
     </Section>
   )
+}
+
+/** How far the host is with it, where it tells. */
+function Done({ job }: { job: VaultJob }) {
+  const kind = job === 'sweep' ? 'sweep' : 'check'
+  const work = useHost((state) => state.vaultWorks.find(({ progress }) => progress.kind === kind))
+  const words = job === 'stats' || work === undefined ? '' : vaultWorkWords(work)
+  return words === '' ? null : <>{words}, </>
 }
 
 /** What was written in the last half hour may belong to a checkpoint that is on its way (vault/FORMAT.md, “Sweep”). */

@@ -52,6 +52,11 @@ export const vaultErrors = {
     fix: 'If you do not want it, delete it.',
     permanent: true,
   },
+  'vault.bad_lent_manifest': {
+    says: 'The checkpoint behind this link is damaged: what it consists of cannot be read.',
+    fix: 'Ask the person who gave it to you for a new link.',
+    permanent: true,
+  },
   'vault.bad_link': {
     says: 'This is not the whole link to a checkpoint.',
     fix: 'Copy all of it, from “wdock:” to its last letter, and paste it again.',

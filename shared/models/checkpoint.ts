@@ -145,6 +145,27 @@ export const vaultState = z.discriminatedUnion('kind', [
 ])
 export type VaultState = z.infer<typeof vaultState>
 
+/** A check of the vault, or a sweep, that goes on now: somebody waits for it, or upkeep does it by itself. */
+export const vaultWork = z.object({
+  id: z.string(),
+  progress: z.discriminatedUnion('kind', [
+    z.object({
+      kind: z.literal('check'),
+      /** That were looked at, and that there are; null until they are listed. */
+      checkpoints: z.number(),
+      ofCheckpoints: z.number().nullable(),
+      readBytes: z.number(),
+    }),
+    z.object({
+      kind: z.literal('sweep'),
+      /** That are free now, and that will be; null while it looks for them. */
+      doneBytes: z.number(),
+      totalBytes: z.number().nullable(),
+    }),
+  ]),
+})
+export type VaultWork = z.infer<typeof vaultWork>
+
 /** A link that was given away. */
 export const lentLink = z.object({
   shareId: checkpointId,

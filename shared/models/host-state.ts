@@ -10,6 +10,7 @@ import {
   checkpointRules,
   lentLink,
   vaultState,
+  vaultWork,
 } from './checkpoint.ts'
 import { dock, dockId, pairing } from './dock.ts'
 import { guest } from './guest.ts'
@@ -53,6 +54,7 @@ export const hostState = z.object({
   /** Newest first, bounded. A record may change: a move that was cut at the handover is settled later. */
   migrations: z.array(migrationRecord),
   vault: vaultState,
+  vaultWorks: z.array(vaultWork),
   /** Everything in the vault and on its way there, of all guests, newest first. */
   checkpoints: z.array(checkpoint),
   /** Of guests on this dock whose rules were changed from the defaults. */
@@ -60,6 +62,24 @@ export const hostState = z.object({
   lentLinks: z.array(lentLink),
 })
 export type HostState = z.infer<typeof hostState>
+
+/** A host that has nothing yet and knows nobody. */
+export function emptyHostState(info: HostState['info'], settings: HostSettings): HostState {
+  return {
+    info,
+    settings,
+    docks: [],
+    guests: [],
+    operations: [],
+    pairings: [],
+    migrations: [],
+    vault: { kind: 'none' },
+    vaultWorks: [],
+    checkpoints: [],
+    checkpointRules: [],
+    lentLinks: [],
+  }
+}
 
 export const hostEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('snapshot'), state: hostState }),
@@ -74,6 +94,8 @@ export const hostEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('migration.recorded'), record: migrationRecord }),
   z.object({ type: z.literal('settings.changed'), settings: hostSettings }),
   z.object({ type: z.literal('vault.changed'), vault: vaultState }),
+  z.object({ type: z.literal('vault-work.changed'), work: vaultWork }),
+  z.object({ type: z.literal('vault-work.removed'), workId: z.string() }),
   /** All of them at once: when a vault was opened, or read anew. */
   z.object({ type: z.literal('checkpoints.listed'), checkpoints: z.array(checkpoint) }),
   z.object({ type: z.literal('checkpoint.changed'), checkpoint }),
@@ -141,13 +163,20 @@ export function applyHostEvent(state: HostState | null, event: HostEvent): HostS
   }
 }
 
-type VaultEvent = Extract<HostEvent, { type: `vault.${string}` | `checkpoint${string}` | `lent.${string}` }>
+type VaultEvent = Extract<HostEvent, { type: `vault${string}` | `checkpoint${string}` | `lent.${string}` }>
 
 /** The facts about checkpoints. */
 function applyVaultEvent(state: HostState, event: VaultEvent): HostState {
   switch (event.type) {
     case 'vault.changed':
       return { ...state, vault: event.vault }
+    case 'vault-work.changed':
+      return {
+        ...state,
+        vaultWorks: upsert(state.vaultWorks, event.work, (other) => other.id === event.work.id),
+      }
+    case 'vault-work.removed':
+      return { ...state, vaultWorks: state.vaultWorks.filter((other) => other.id !== event.workId) }
     case 'checkpoints.listed':
       return { ...state, checkpoints: newestFirst(event.checkpoints) }
     case 'checkpoint.changed': {

@@ -4,6 +4,7 @@ import type { VaultState } from '../../../shared/models/checkpoint.ts'
 import type { HostClient } from '../../ipc/connect.ts'
 import { type Call, type Command, exitCodes, type FlagSpec, type Outcome } from '../command.ts'
 import { confirm, yesFlag } from '../confirm.ts'
+import { followVaultWork } from '../follow.ts'
 import { fileOrAnswer, placeFlags, placeOf } from '../place-flags.ts'
 import { facts, printable } from '../table.ts'
 import { errorWords } from '../words.ts'
@@ -136,7 +137,9 @@ async function check(call: Call): Promise<Outcome> {
   const client = await call.host()
   const readData = call.flags['read-data'] === true
   if (!call.json) call.io.note(readData ? 'Reading everything …\n' : 'Reading what belongs to what …\n')
-  const result = await client.vault.check({ readData })
+  const result = await followVaultWork(client, 'check', call.io, (signal) =>
+    client.vault.check({ readData }, { signal }),
+  )
   const { damaged, checkpoints, readBytes } = result
   const known = new Map((await client.state.get()).checkpoints.map((each) => [each.id, each]))
   const lines = damaged.map(({ checkpointId, error }) => {
@@ -156,7 +159,10 @@ async function check(call: Call): Promise<Outcome> {
 }
 
 async function sweep(call: Call): Promise<Outcome> {
-  const freed = await (await call.host()).vault.sweep()
+  const client = await call.host()
+  const freed = await followVaultWork(client, 'sweep', call.io, (signal) =>
+    client.vault.sweep(undefined, { signal }),
+  )
   return { value: freed, text: `${formatBytes(freed.freedBytes)} freed.` }
 }
 

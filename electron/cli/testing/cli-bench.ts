@@ -21,6 +21,8 @@ export interface Situation {
   answer?: string
   /** Called once somebody waits for Ctrl-C, with what presses it. */
   onReady?: (interrupt: () => void) => void
+  /** Notes go to a terminal. */
+  isTerminal?: boolean
 }
 
 export class CliBench {
@@ -60,7 +62,7 @@ export class CliBench {
       note: (text) => {
         ran.notes += text
       },
-      isTerminal: false,
+      isTerminal: situation.isTerminal ?? false,
       ask: async (question) => {
         ran.notes += question
         return situation.answer ?? null

@@ -25,6 +25,7 @@ import { Upkeep } from './upkeep.ts'
 import { Uploads } from './uploads.ts'
 import type { ConnectVault } from './vault-connection.ts'
 import { VaultDesk } from './vault-desk.ts'
+import { VaultWorks } from './vault-works.ts'
 
 export interface CheckpointsOptions {
   connect: ConnectVault
@@ -52,6 +53,7 @@ export class Checkpoints {
   readonly list: CheckpointList
   readonly maker: CheckpointMaker
   readonly rules: RuleBook
+  readonly works: VaultWorks
   readonly upkeep: Upkeep
   readonly automatic: Automatic
   readonly #uploads: Uploads
@@ -69,7 +71,8 @@ export class Checkpoints {
     this.list = new CheckpointList(parts)
     this.#uploads = new Uploads(parts)
     this.maker = new CheckpointMaker(parts)
-    this.upkeep = new Upkeep({ ...parts, list: this.list })
+    this.works = new VaultWorks(parts)
+    this.upkeep = new Upkeep({ ...parts, list: this.list, works: this.works })
     this.automatic = new Automatic({ ...parts, operations, list: this.list, maker: this.maker, readPower })
   }
 

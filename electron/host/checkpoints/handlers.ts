@@ -1,8 +1,6 @@
 /** The contract's `vault` and `checkpoints`, answered. Each handler is a line or two; the work is elsewhere. */
-import type { CallContext, ContractHandlers } from '../../../shared/contract-handlers.ts'
+import type { ContractHandlers } from '../../../shared/contract-handlers.ts'
 import type { CheckpointLabel } from '../../../shared/models/checkpoint.ts'
-import type { Random } from '../../platform/random.ts'
-import type { VaultService } from '../../vault/service/vault-service.ts'
 import type { Guests } from '../guests/guests.ts'
 import type { StateStore } from '../state-store.ts'
 import type { CheckpointList } from './checkpoint-list.ts'
@@ -10,6 +8,7 @@ import type { CheckpointMaker } from './make-checkpoint.ts'
 import type { RuleBook } from './rules.ts'
 import type { Upkeep } from './upkeep.ts'
 import type { VaultDesk } from './vault-desk.ts'
+import type { VaultWorks } from './vault-works.ts'
 
 export interface CheckpointHandlerParts {
   desk: VaultDesk
@@ -19,10 +18,10 @@ export interface CheckpointHandlerParts {
   upkeep: Upkeep
   guests: Guests
   store: StateStore
-  random: Random
+  works: VaultWorks
 }
 
-export function vaultHandlers({ desk, upkeep, random }: CheckpointHandlerParts): ContractHandlers['vault'] {
+export function vaultHandlers({ desk, upkeep, works }: CheckpointHandlerParts): ContractHandlers['vault'] {
   return {
     create: async (place) => ({ phrase: await desk.create(place) }),
     open: async ({ place, phrase }) => {
@@ -40,12 +39,10 @@ export function vaultHandlers({ desk, upkeep, random }: CheckpointHandlerParts):
       return {}
     },
     stats: () => desk.opened().stats(),
-    check: async ({ readData }, context) => {
-      const workId = random.hex(16)
-      const service = desk.opened()
-      return await cancellable(service, workId, context, () => service.check({ readData, workId }))
-    },
-    sweep: () => upkeep.sweep(),
+    // Who goes away does not want the answer.
+    check: ({ readData }, { signal }) =>
+      works.run('check', signal, (service, workId) => service.check({ readData, workId })),
+    sweep: (_input, { signal }) => upkeep.sweep(signal),
   }
 }
 
@@ -89,21 +86,5 @@ function given({
     ...(name === undefined ? {} : { name }),
     ...(note === undefined ? {} : { note }),
     ...(pinned === undefined ? {} : { pinned }),
-  }
-}
-
-/** Who goes away does not want the answer. */
-async function cancellable<T>(
-  service: VaultService,
-  workId: string,
-  { signal }: CallContext,
-  work: () => Promise<T>,
-): Promise<T> {
-  const onAbort = (): void => void service.cancelWork(workId).catch(() => {})
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await work()
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -1,10 +1,11 @@
 /**
  * A few instants out of all those at which `npm run faults:vault` kills a host at work with checkpoints. What is seen to
- * afterwards is in `vault-fault-rig.ts`.
+ * afterwards is in `vault-fault-verdict.ts`.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasDemoGuest } from '../../qemu/test-guests.ts'
-import { VaultFaultRig, type VaultWork } from '../../testing/vault-fault-rig.ts'
+import { VaultFaultRig } from '../../testing/vault-fault-rig.ts'
+import type { VaultWork } from '../../testing/vault-fault-works.ts'
 
 let rig: VaultFaultRig
 

@@ -6,21 +6,21 @@
 import { isCode, toWdockError } from '../../../shared/errors/index.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { Random } from '../../platform/random.ts'
 import { checkpointsToRemove } from '../../vault/retention.ts'
 import type { VaultEvent } from '../../vault/service/vault-service.ts'
 import type { Guests } from '../guests/guests.ts'
 import type { CheckpointList } from './checkpoint-list.ts'
 import type { RuleBook } from './rules.ts'
 import type { VaultDesk } from './vault-desk.ts'
+import type { VaultWorks } from './vault-works.ts'
 
 export interface UpkeepParts {
-  desk: Pick<VaultDesk, 'opened' | 'onEvent' | 'state' | 'chosen' | 'noteSweep'>
+  works: Pick<VaultWorks, 'run'>
+  desk: Pick<VaultDesk, 'onEvent' | 'state' | 'chosen' | 'noteSweep'>
   list: Pick<CheckpointList, 'of' | 'remove' | 'refresh' | 'whyNeeded'>
   guests: Pick<Guests, 'find'>
   rules: Pick<RuleBook, 'of'>
   clock: Clock
-  random: Random
   log: Log
 }
 
@@ -65,12 +65,15 @@ export class Upkeep {
     }
   }
 
-  /** Frees what no checkpoint uses. @throws vault.*, store.* */
-  async sweep(): Promise<{ freedBytes: number }> {
-    const { desk, clock, random, list } = this.#parts
+  /**
+   * Frees what no checkpoint uses. @param signal ends it; the next one finishes what it began
+   * @throws vault.*, store.*, host.cancelled
+   */
+  async sweep(signal: AbortSignal = this.#ending.signal): Promise<{ freedBytes: number }> {
+    const { desk, clock, works, list } = this.#parts
     this.#triedAtMs = clock.monotonicMs()
     this.#sweepAtMs = null
-    const freed = await desk.opened().sweep(random.hex(16))
+    const freed = await works.run('sweep', signal, (service, workId) => service.sweep(workId))
     await desk.noteSweep(clock.nowMs())
     await list.refresh()
     return freed

@@ -3,11 +3,17 @@
  * fail or answer on demand. Promises nothing about real guests.
  */
 import { PassThrough } from 'node:stream'
+import type { CallContext } from '../../../shared/contract-handlers.ts'
 import { fail } from '../../../shared/errors/index.ts'
 import type { Checkpoint } from '../../../shared/models/checkpoint.ts'
 import type { Dock, Pairing } from '../../../shared/models/dock.ts'
 import type { Guest } from '../../../shared/models/guest.ts'
-import { applyHostEvent, type HostEvent, type HostState } from '../../../shared/models/host-state.ts'
+import {
+  applyHostEvent,
+  emptyHostState,
+  type HostEvent,
+  type HostState,
+} from '../../../shared/models/host-state.ts'
 import type { MigrationCheck } from '../../../shared/models/migration.ts'
 import type { HostService } from '../service.ts'
 
@@ -33,12 +39,15 @@ export function fakeGuest(id: string, name: string, dockId: string, state: Guest
 }
 
 export function fakeState(): HostState {
+  const info = {
+    ...{ dockId: hereId, appVersion: '0.1.0', dataDir: '/data', port: 7331, addresses: ['192.0.2.1:7331'] },
+    ...{ secretsSentence: 'In a file.', demoGuestAvailable: true, isDemo: false },
+  }
+  const settings: HostState['settings'] = {
+    ...{ dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
+  }
   return {
-    info: {
-      ...{ dockId: hereId, appVersion: '0.1.0', dataDir: '/data', port: 7331, addresses: ['192.0.2.1:7331'] },
-      ...{ secretsSentence: 'In a file.', demoGuestAvailable: true, isDemo: false },
-    },
-    settings: { dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
+    ...emptyHostState(info, settings),
     docks: [
       fakeDock(hereId, 'This PC', { kind: 'here' }),
       fakeDock(laptopId, 'Laptop', { kind: 'online' }),
@@ -48,13 +57,6 @@ export function fakeState(): HostState {
       fakeGuest(guestHereId, 'Debian', hereId, { kind: 'stopped' }),
       fakeGuest(guestThereId, 'Travel machine', laptopId, { kind: 'running' }),
     ],
-    operations: [],
-    pairings: [],
-    migrations: [],
-    vault: { kind: 'none' },
-    checkpoints: [],
-    checkpointRules: [],
-    lentLinks: [],
   }
 }
 
@@ -87,11 +89,11 @@ const readyCheck: MigrationCheck = {
   },
 }
 
-type Reply = (input: never) => unknown
+type Reply = (input: never, context: CallContext) => unknown
 type Answering = <Input, Output>(
   name: string,
   usual: (input: Input) => Output,
-) => (input: Input) => Promise<Output>
+) => (input: Input, context: CallContext) => Promise<Output>
 
 /** What a test sees and steers. */
 export class FakeHost {
@@ -142,10 +144,10 @@ export class FakeHost {
   /** Remembers a call and answers it, as told by `on` or as usual. */
   readonly #call: Answering =
     (name, usual) =>
-    async (input): Promise<ReturnType<typeof usual>> => {
+    async (input, context): Promise<ReturnType<typeof usual>> => {
       this.calls.push({ name, input })
       const reply = this.replies.get(name)
-      return reply ? (reply(input as never) as ReturnType<typeof usual>) : usual(input)
+      return reply ? (reply(input as never, context) as ReturnType<typeof usual>) : usual(input)
     }
 
   /** The service that the faces are given. */

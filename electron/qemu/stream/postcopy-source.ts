@@ -74,6 +74,8 @@ export interface PostcopyProgress {
   /** Sent, or not plugged in and not to be sent. */
   donePages: number
   totalPages: number
+  /** Of `donePages`, those that were sent with their contents: what is nothing but zeros is not among them. */
+  dataPages: number
   /** Of `donePages`, those that the guest asked for. */
   requestedPages: number
 }
@@ -96,6 +98,7 @@ export class PostcopySource {
   /** Known not to be there. */
   readonly #absent: PageSet
   #donePages = 0
+  #dataPages = 0
   /** Sent, absent, or being read. */
   readonly #claimed: PageSet
   /** Asked for and not served yet, as `block:page`. */
@@ -132,6 +135,7 @@ export class PostcopySource {
     return {
       donePages: this.#donePages,
       totalPages: this.#totalPages,
+      dataPages: this.#dataPages,
       requestedPages: this.#requestedPages,
     }
   }
@@ -331,6 +335,7 @@ export class PostcopySource {
     if (this.#sent.has(block, page)) return false
     const isNew = content === 'absent' ? this.#absent.add(block, page) : !this.#absent.has(block, page)
     if (isNew) this.#donePages += 1
+    if (isNew && Buffer.isBuffer(content)) this.#dataPages += 1
     return content !== 'absent' && this.#sent.add(block, page)
   }
 

@@ -5,7 +5,15 @@ import { WdockError } from '../../../shared/errors/index.ts'
 import { holePage, zeroPage } from '../manifest-builder.ts'
 import { type BuiltCase, buildCase, tableCases, testHead, testRegion } from '../testing/tables.ts'
 import { indexBelow } from './frame-rows.ts'
-import { decodeManifest, encodeManifest, type Manifest, packsOfManifest } from './manifest.ts'
+import {
+  badManifestOf,
+  decodeKeptManifest,
+  decodeLentManifest,
+  decodeManifest,
+  encodeManifest,
+  type Manifest,
+  packsOfManifest,
+} from './manifest.ts'
 import { runKind } from './region-runs.ts'
 
 const id = '0123456789abcdef0123456789abcdef'
@@ -136,7 +144,23 @@ describe('a manifest', () => {
       head: { ...manifest.head, frameKeys: 'listed' as const },
       frames: { ...manifest.frames, keys },
     }
-    expect(decodeManifest(null, encodeManifest(shared))).toEqual(shared)
+    expect(decodeLentManifest(encodeManifest(shared))).toEqual(shared)
+  })
+
+  it('says whether it is one of the vault or one behind a link when it is damaged', () => {
+    const { manifest } = buildCase(id, sample)
+    const cut = encodeManifest(manifest).subarray(0, -1)
+    const link = 'The checkpoint behind this link is damaged'
+    expect(() => decodeManifest(id, cut)).toThrowError(`The checkpoint ${id} is damaged`)
+    expect(() => decodeKeptManifest(id, cut)).toThrowError(`The checkpoint ${id} is damaged`)
+    expect(() => decodeLentManifest(cut)).toThrowError(link)
+    expect(badManifestOf(manifest.head)('why').message).toContain(id)
+    expect(badManifestOf({ ...manifest.head, frameKeys: 'listed' })('why').message).toContain(link)
+  })
+
+  it('of an upload is read under the id under which that goes on', () => {
+    const { manifest } = buildCase(id, sample)
+    expect(decodeKeptManifest('f'.repeat(32), encodeManifest(manifest))).toEqual(manifest)
   })
 
   it('of version 1 is still read', () => {

@@ -123,9 +123,17 @@ export interface Manifest {
   regions: RegionRuns[]
 }
 
-/** The error of a manifest that cannot be read for what is in it. */
-export function badManifest(checkpoint: string): BadBytes {
+/** The error of a manifest of the own vault that cannot be read for what is in it. */
+function badManifest(checkpoint: string): BadBytes {
   return (why) => fail('vault.bad_manifest', { checkpoint }, { detail: why })
+}
+
+/** The same behind a link, whose holder knows no ids and has no vault to check. */
+const badLentManifest: BadBytes = (why) => fail('vault.bad_lent_manifest', {}, { detail: why })
+
+/** The error of what is wrong with a manifest only in view of what it leads to. */
+export function badManifestOf({ frameKeys, checkpointId }: ManifestHead): BadBytes {
+  return frameKeys === 'listed' ? badLentManifest : badManifest(checkpointId)
 }
 
 /** The payload of `checkpoints/<id>`, before it is sealed. @throws RangeError when it would be too large to be read */
@@ -139,16 +147,32 @@ export function encodeManifest(manifest: Manifest): Buffer {
   return payload
 }
 
+/** The manifest in the vault under this id. @throws vault.bad_manifest, vault.newer_object */
+export function decodeManifest(checkpoint: string, payload: Buffer): Manifest {
+  const bad = badManifest(checkpoint)
+  const manifest = decode(checkpoint, payload, bad)
+  if (manifest.head.checkpointId !== checkpoint) throw bad('it is that of another checkpoint')
+  return manifest
+}
+
 /**
- * @param checkpoint its id; null where a link leads to it, which knows no ids
+ * The manifest of an upload, kept on this PC: an upload that starts again goes on under another id than stands in it.
  * @throws vault.bad_manifest, vault.newer_object
  */
-export function decodeManifest(checkpoint: string | null, payload: Buffer): Manifest {
-  const bad = badManifest(checkpoint ?? 'behind this link')
+export function decodeKeptManifest(checkpoint: string, payload: Buffer): Manifest {
+  return decode(checkpoint, payload, badManifest(checkpoint))
+}
+
+/** The manifest behind a link. @throws vault.bad_lent_manifest, vault.newer_object */
+export function decodeLentManifest(payload: Buffer): Manifest {
+  return decode('checkpoint', payload, badLentManifest)
+}
+
+/** @param name for a newer version's error */
+function decode(name: string, payload: Buffer, bad: BadBytes): Manifest {
   if (payload.length > limits.manifestBytes) throw bad('it is too large')
   const reader = new ByteReader(payload, bad)
-  const head = readHead(reader, manifestHead, checkpoint ?? 'checkpoint', bad)
-  if (checkpoint !== null && head.checkpointId !== checkpoint) throw bad('it is that of another checkpoint')
+  const head = readHead(reader, manifestHead, name, bad)
   const columns = new ColumnReader(reader, limits.manifestBytes, bad)
   const frames = readFrameRows(reader, columns, head.frameKeys === 'listed', bad)
   const regions = head.regions.map(({ kind, pages }) =>

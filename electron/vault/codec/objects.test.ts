@@ -2,38 +2,22 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { WdockError } from '../../../shared/errors/index.ts'
+import { testSummary } from '../testing/summaries.ts'
 import { noHash, testDockId } from '../testing/tables.ts'
 import { decodeIntent, encodeIntent } from './intent.ts'
 import { decodeLabel, encodeLabel } from './label.ts'
 import { decodeIndex, encodeIndex } from './page-index-file.ts'
 import { decodeProposal, encodeProposal } from './proposal.ts'
 import { RegionHasher } from './region-hash.ts'
-import { decodeSummary, encodeSummary, type SummaryHead } from './summary.ts'
+import { decodeSummary, encodeSummary } from './summary.ts'
 import { decodeVerified, encodeVerified } from './verified.ts'
 import { decodeWarm, encodeWarm } from './warm.ts'
 
 const id = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes).toString('hex'))
 
-const head: SummaryHead = {
-  version: 1,
-  id: '0123456789abcdef0123456789abcdef',
-  guestId: '5b1c7a52-55c1-4c26-9f0e-6d3c8b6b1a10',
-  guestName: 'Mail',
+const { head } = testSummary('0123456789abcdef0123456789abcdef', {
   label: { name: 'Before the update', note: '', pinned: false },
-  atMs: 1_760_000_000_000,
-  byDockId: testDockId,
-  byDockName: 'Desk',
-  reason: 'person',
-  hasMemory: true,
-  cores: 2,
-  memoryBytes: 2 ** 29,
-  diskBytes: 2 ** 31,
-  machine: 'pc-q35-7.2',
-  qemuVersion: '7.2.0',
-  wholeBytes: 117_000_000,
-  addedBytes: 3_000_000,
-  freezeMs: 21,
-}
+})
 
 const packContents = fc
   .record({

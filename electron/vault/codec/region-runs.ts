@@ -20,6 +20,15 @@ export interface RegionRuns {
   place: Uint32Array
 }
 
+/** How many pages of a region are in the checkpoint: all but zeros and holes. */
+export function dataPagesOf({ start, kind }: RegionRuns): number {
+  let pages = 0
+  for (const [run, each] of kind.entries()) {
+    if (each === runKind.pages) pages += (start[run + 1] ?? 0) - (start[run] ?? 0)
+  }
+  return pages
+}
+
 const fromCursor = 2
 const fromCursorAndReplaced = 3
 

@@ -7,11 +7,13 @@ import type { Checkpoint, CheckpointId, ReceivedLink } from '../../../shared/mod
 import { openLent } from '../../objects/lent.ts'
 import type { LentObjects } from '../../objects/object-store.ts'
 import { retryingLent } from '../../objects/retrying-store.ts'
+import { pageBytes } from '../../pages/page-id.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import { checkpointOf } from '../catalog.ts'
 import { limits } from '../codec/limits.ts'
 import type { Manifest } from '../codec/manifest.ts'
+import { dataPagesOf } from '../codec/region-runs.ts'
 import { decodeWarm, encodeWarm, type WarmSet } from '../codec/warm.ts'
 import { prefixes } from '../names.ts'
 import type { OpenVault } from '../open-vault.ts'
@@ -144,14 +146,25 @@ export class Restores {
   }
 }
 
-export function factsOf(checkpoint: Checkpoint, { head }: Manifest): CheckpointFacts {
+export function factsOf(checkpoint: Checkpoint, { head, regions: runs }: Manifest): CheckpointFacts {
   const { guest, accelerator, qemuVersion, regions } = head
+  const dataBytes = (region: number): number => {
+    const of = runs[region]
+    return of === undefined ? 0 : dataPagesOf(of) * pageBytes
+  }
   return {
     ...{ checkpoint, guest, accelerator, qemuVersion },
     hasMemory: regions.some(({ kind }) => kind === 'state'),
-    disks: regions.flatMap((each) =>
-      each.kind === 'disk' ? [{ nodeName: each.nodeName, virtualSizeBytes: each.virtualSizeBytes }] : [],
+    memoryDataBytes: regions.reduce(
+      (sum, each, region) => (each.kind === 'ram' ? sum + dataBytes(region) : sum),
+      0,
     ),
+    disks: regions.flatMap((each, region) => {
+      if (each.kind !== 'disk') return []
+      const { nodeName, virtualSizeBytes } = each
+      // The last page may be longer than the disk.
+      return [{ nodeName, virtualSizeBytes, dataBytes: Math.min(virtualSizeBytes, dataBytes(region)) }]
+    }),
     bootFiles: regions.flatMap((each) =>
       each.kind === 'boot-file' ? [{ sha256: each.sha256, lengthBytes: each.lengthBytes }] : [],
     ),

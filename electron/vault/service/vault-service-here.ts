@@ -153,8 +153,10 @@ export class VaultServiceHere implements VaultService {
     return await this.#work(workId, (signal) =>
       checkVault(vault, {
         ...{ readData, signal },
-        onProgress: (doneBytes, totalBytes) =>
-          this.#emit({ type: 'work.progress', workId, progress: { doneBytes, totalBytes } }),
+        onProgress: (checkpoints, ofCheckpoints, readBytes) => {
+          const progress = { kind: 'check', checkpoints, ofCheckpoints, readBytes } as const
+          this.#emit({ type: 'work.progress', workId, progress })
+        },
       }),
     )
   }
@@ -167,7 +169,8 @@ export class VaultServiceHere implements VaultService {
         onProgress: (progress) => {
           if (progress.kind !== 'freeing') return
           const { doneBytes, totalBytes } = progress
-          this.#emit({ type: 'work.progress', workId, progress: { doneBytes, totalBytes } })
+          const told = { kind: 'sweep', doneBytes, totalBytes } as const
+          this.#emit({ type: 'work.progress', workId, progress: told })
         },
       })
       return { freedBytes }

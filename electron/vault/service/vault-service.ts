@@ -16,6 +16,7 @@ import type {
   VaultCheck,
   VaultPlace,
   VaultStats,
+  VaultWork,
 } from '../../../shared/models/checkpoint.ts'
 import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
 
@@ -77,7 +78,10 @@ export interface CheckpointFacts {
   accelerator: 'kvm' | 'tcg'
   qemuVersion: string
   hasMemory: boolean
-  disks: readonly { nodeName: string; virtualSizeBytes: number }[]
+  /** Of its memory, what is in the checkpoint: pages of zeros and what was not plugged in are not. */
+  memoryDataBytes: number
+  /** `dataBytes`: of the disk, what is in the checkpoint. */
+  disks: readonly { nodeName: string; virtualSizeBytes: number; dataBytes: number }[]
   bootFiles: readonly { sha256: string; lengthBytes: number }[]
 }
 
@@ -105,7 +109,7 @@ export type VaultEvent =
   /** The guest has everything; or its memory can never be whole. */
   | { type: 'restore.memory-done'; restoreId: string; error: ErrorShape | null }
   | { type: 'share.changed'; link: LentLink }
-  | { type: 'work.progress'; workId: string; progress: WorkProgress }
+  | { type: 'work.progress'; workId: string; progress: VaultWork['progress'] }
   /** The store does not answer; what waits goes on by itself. Null when it does again. */
   | { type: 'trouble'; error: ErrorShape | null }
 

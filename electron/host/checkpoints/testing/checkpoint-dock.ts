@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { GuestDefinition } from '../../../../shared/models/guest-definition.ts'
-import type { HostState } from '../../../../shared/models/host-state.ts'
+import { emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
 import type { Operation } from '../../../../shared/models/operation.ts'
 import { LayerStore } from '../../../disk/layers.ts'
 import type { Clock } from '../../../platform/clock.ts'
@@ -253,20 +253,12 @@ function controlOf({ qemus, clock }: CheckpointDock, frozen: { is: boolean }): Q
 }
 
 function emptyState(rules: RuleBook): HostState {
-  return {
-    info: {
-      ...{ dockId, appVersion: 'model', dataDir: '', port: 0, addresses: [] },
-      ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
-    },
-    settings: { dockName: 'This PC', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
-    docks: [],
-    guests: [],
-    operations: [],
-    pairings: [],
-    migrations: [],
-    vault: { kind: 'none' },
-    checkpoints: [],
-    checkpointRules: rules.changed,
-    lentLinks: [],
+  const info = {
+    ...{ dockId, appVersion: 'model', dataDir: '', port: 0, addresses: [] },
+    ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
   }
+  const empty = emptyHostState(info, {
+    ...{ dockName: 'This PC', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+  })
+  return { ...empty, checkpointRules: rules.changed }
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Checkpoint } from '../../../../shared/models/checkpoint.ts'
 import type { GuestDefinition } from '../../../../shared/models/guest-definition.ts'
-import type { HostState } from '../../../../shared/models/host-state.ts'
+import { emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
 import type { Operation } from '../../../../shared/models/operation.ts'
 import { LayerStore } from '../../../disk/layers.ts'
 import { systemClock } from '../../../platform/clock.ts'
@@ -218,7 +218,10 @@ export function keptFacts(guest: GuestDefinition, changes: Partial<CheckpointFac
     accelerator: guest.accelerator,
     qemuVersion: '7.2.0',
     hasMemory,
-    disks: guest.disks.map(({ nodeName, virtualSizeBytes }) => ({ nodeName, virtualSizeBytes })),
+    memoryDataBytes: hasMemory ? guest.memoryBytes / 2 : 0,
+    disks: guest.disks.map(({ nodeName, virtualSizeBytes }) => ({
+      ...{ nodeName, virtualSizeBytes, dataBytes: virtualSizeBytes / 2 },
+    })),
     bootFiles: [],
     ...changes,
   }
@@ -226,17 +229,8 @@ export function keptFacts(guest: GuestDefinition, changes: Partial<CheckpointFac
 
 export function emptyState(dataDir: string): HostState {
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
-  return {
-    info: { dockId: benchDockId, appVersion: 'model', dataDir, port: 0, ...more },
-    settings: { dockName: 'Desk', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
-    docks: [],
-    guests: [],
-    operations: [],
-    pairings: [],
-    migrations: [],
-    vault: { kind: 'none' },
-    checkpoints: [],
-    checkpointRules: [],
-    lentLinks: [],
-  }
+  return emptyHostState(
+    { dockId: benchDockId, appVersion: 'model', dataDir, port: 0, ...more },
+    { dockName: 'Desk', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+  )
 }

@@ -7,7 +7,7 @@ import { cpSync, existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { HostState } from '../../../../shared/models/host-state.ts'
+import { emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
 import { LayerStore } from '../../../disk/layers.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { silentLog } from '../../../platform/log.ts'
@@ -367,19 +367,10 @@ function shown(peer: { id: string; name: string }, online: boolean): HostState['
 function emptyState(dock: ModelDock): HostState {
   const { id: dockId, name: dockName, dataDir } = dock
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
-  return {
-    info: { dockId, appVersion: 'model', dataDir, port: 0, ...more },
-    settings: { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
-    docks: [],
-    guests: [],
-    operations: [],
-    pairings: [],
-    migrations: [],
-    vault: { kind: 'none' },
-    checkpoints: [],
-    checkpointRules: [],
-    lentLinks: [],
-  }
+  return emptyHostState(
+    { dockId, appVersion: 'model', dataDir, port: 0, ...more },
+    { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+  )
 }
 
 export function pause(durationMs: number): Promise<void> {
