@@ -166,8 +166,8 @@ export class DockProcess {
       await killRecorded(join(guests, id, 'run.json')).catch(() => false)
     }
     await clearRehearsal(resolvePaths(this.env)).catch(() => undefined)
-    await rm(resolvePaths(this.env).runtime, { recursive: true, force: true })
-    await rm(this.options.home, { recursive: true, force: true })
+    await rm(resolvePaths(this.env).runtime, { recursive: true, force: true, maxRetries: 10 })
+    await rm(this.options.home, { recursive: true, force: true, maxRetries: 10 })
   }
 
   async state(): Promise<HostState> {

@@ -68,7 +68,7 @@ export class VaultFaultBench {
   async destroy(): Promise<void> {
     await this.dock.destroy()
     await this.#place.end()
-    await rm(this.#folder, { recursive: true, force: true })
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 10 })
   }
 
   /** The end of the host's log, for whoever looks for the reason. */

@@ -6,19 +6,19 @@
  */
 import { connect, type Socket } from 'node:net'
 import { fail, toWdockError, type WdockError } from '../../shared/errors/index.ts'
-import { PageHasher, pageBytes, pageIdBytes } from '../pages/page-id.ts'
+import { pageBytes } from '../pages/page-id.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
-import { type PageRun as StreamRun, writeStream } from '../qemu/stream/builder.ts'
+import { writeStream } from '../qemu/stream/builder.ts'
 import type { PageContent, StreamHead, StreamTail } from '../qemu/stream/grammar.ts'
 import { parseHead } from '../qemu/stream/head.ts'
 import { type PageProvider, PostcopySource } from '../qemu/stream/postcopy-source.ts'
 import { parseTail } from '../qemu/stream/tail.ts'
 import { badManifestOf, type Manifest } from './codec/manifest.ts'
-import { RegionHasher } from './codec/region-hash.ts'
 import { dataPagesOf } from './codec/region-runs.ts'
 import type { PageRun as WarmRun, WarmSet } from './codec/warm.ts'
 import type { RegionReader } from './region-reader.ts'
+import { dataBytesOf, type MemoryBlock, wholeMemory } from './restore-whole.ts'
 import { type RestoreMemory, rehearsalMs } from './service/vault-service.ts'
 
 export interface RestoreMemoryOptions {
@@ -47,20 +47,9 @@ const rehearsed = new Error('the rehearsal is over')
 interface RestoredState {
   head: StreamHead
   tail: StreamTail
-  blocks: readonly Block[]
+  blocks: readonly MemoryBlock[]
 }
 
-interface Block {
-  /** Its number in the manifest. */
-  region: number
-  reader: RegionReader
-  idsSha256: string | null
-  /** Of its pages, those that are in the checkpoint. */
-  dataPages: number
-}
-
-const piecePages = 256
-const piecesAhead = 12
 const tellEveryMs = 250
 /**
  * What is sent around a page that the guest asks for. Where nothing was recorded, a mebibyte: packed it takes about as
@@ -109,7 +98,7 @@ export class RestoreMemorySender {
   }
 
   /** The blocks of QEMU's stream, in its order. @throws vault.bad_manifest, vault.bad_lent_manifest */
-  #blocks(head: StreamHead): Block[] {
+  #blocks(head: StreamHead): MemoryBlock[] {
     const { manifest, readers } = this.#options
     const { regions } = manifest.head
     const { regions: runs } = manifest
@@ -135,26 +124,8 @@ export class RestoreMemorySender {
 
   async #sendWhole(socket: Socket, { head, tail, blocks }: RestoredState): Promise<void> {
     const { signal } = this.#options
-    await writeStream(socket, { head, runs: this.#runs(blocks), tail: tail.bytes }, { signal })
-  }
-
-  async *#runs(blocks: readonly Block[]): AsyncGenerator<StreamRun> {
-    const totalBytes = dataBytesOf(blocks)
-    let doneBytes = 0
-    const tell = this.#teller(() => [doneBytes, totalBytes])
-    for (const [block, { reader, idsSha256 }] of blocks.entries()) {
-      const check = new RegionCheck(this.#options.pageIdKey, idsSha256)
-      for await (const piece of readAhead(reader)) {
-        check.take(piece)
-        if (piece.kind === 'data') doneBytes += piece.count * pageBytes
-        tell()
-        const { page, count } = piece
-        if (piece.kind === 'zero') yield { kind: 'zero', block, page, count }
-        else if (piece.kind === 'data') yield { kind: 'bytes', block, page, bytes: piece.bytes }
-      }
-      check.finish()
-    }
-    this.#options.onProgress(totalBytes, totalBytes)
+    const runs = wholeMemory(blocks, this.#options)
+    await writeStream(socket, { head, runs, tail: tail.bytes }, { signal })
   }
 
   // ---- page by page
@@ -238,95 +209,9 @@ export class RestoreMemorySender {
     }
     tell()
   }
-
-  #teller(now: () => [number, number]): () => void {
-    const { clock, onProgress } = this.#options
-    let toldMs = Number.NEGATIVE_INFINITY
-    return () => {
-      const nowMs = clock.monotonicMs()
-      if (nowMs - toldMs < tellEveryMs) return
-      toldMs = nowMs
-      onProgress(...now())
-    }
-  }
 }
 
-/** What of them is in the checkpoint. */
-function dataBytesOf(blocks: readonly Block[]): number {
-  return blocks.reduce((sum, { dataPages }) => sum + dataPages, 0) * pageBytes
-}
-
-type Piece =
-  | { kind: 'zero' | 'hole'; page: number; count: number }
-  | { kind: 'data'; page: number; count: number; bytes: Buffer }
-
-/** A region from its start to its end, some pieces ahead. Leaving the loop early lets what is under way end. */
-async function* readAhead(reader: RegionReader): AsyncGenerator<Piece> {
-  const queue: Promise<Piece>[] = []
-  const pieces = piecesOf(reader)
-  const fill = (): void => {
-    while (queue.length < piecesAhead) {
-      const { done, value } = pieces.next()
-      if (done) return
-      const reading = readPiece(reader, value)
-      reading.catch(() => {})
-      queue.push(reading)
-    }
-  }
-  fill()
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    yield await next
-    fill()
-  }
-}
-
-function* piecesOf(reader: RegionReader): Generator<{ kind: Piece['kind']; page: number; count: number }> {
-  for (const { kind, page, count } of reader.spans(0, reader.pages)) {
-    const longest = kind === 'data' ? piecePages : count
-    for (let done = 0; done < count; done += longest) {
-      yield { kind, page: page + done, count: Math.min(longest, count - done) }
-    }
-  }
-}
-
-async function readPiece(
-  reader: RegionReader,
-  { kind, page, count }: { kind: Piece['kind']; page: number; count: number },
-): Promise<Piece> {
-  if (kind !== 'data') return { kind, page, count }
-  return { kind, page, count, bytes: await reader.read(page, count, true) }
-}
-
-/** Compares a region with its hash while it goes by. */
-class RegionCheck {
-  readonly #pages: PageHasher | null
-  readonly #expected: string | null
-  readonly #hasher = new RegionHasher()
-  readonly #ids = Buffer.alloc(piecePages * pageIdBytes)
-
-  constructor(pageIdKey: Buffer | null, expected: string | null) {
-    this.#pages = pageIdKey === null || expected === null ? null : new PageHasher(pageIdKey)
-    this.#expected = expected
-  }
-
-  take(piece: Piece): void {
-    if (this.#pages === null) return
-    if (piece.kind === 'zero') this.#hasher.zeros(piece.count)
-    else if (piece.kind === 'hole') this.#hasher.holes(piece.count)
-    else if (piece.kind === 'data') {
-      const count = this.#pages.idsOf(piece.bytes, this.#ids)
-      for (let page = 0; page < count; page += 1) this.#hasher.page(this.#ids, page * pageIdBytes)
-    }
-  }
-
-  /** @throws vault.damaged */
-  finish(): void {
-    if (this.#pages === null || this.#hasher.finish() === this.#expected) return
-    throw fail('vault.damaged', {}, { detail: 'memory is not what its hash says' })
-  }
-}
-
-function providerOf(blocks: readonly Block[]): PageProvider {
+function providerOf(blocks: readonly MemoryBlock[]): PageProvider {
   const contents = async (block: number, page: number, count: number, ahead: boolean) => {
     const reader = blocks[block]?.reader
     if (reader === undefined) throw new RangeError(`no block ${block}`)
@@ -348,7 +233,7 @@ function providerOf(blocks: readonly Block[]): PageProvider {
 }
 
 /** Memory that was never plugged in: of most guests more than they have. */
-function* holesOf(blocks: readonly Block[]) {
+function* holesOf(blocks: readonly MemoryBlock[]) {
   for (const [block, { reader }] of blocks.entries()) {
     for (const { kind, page, count } of reader.spans(0, reader.pages)) {
       if (kind === 'hole') yield { block, page, count }
@@ -356,7 +241,7 @@ function* holesOf(blocks: readonly Block[]) {
   }
 }
 
-function* spansOf(warm: WarmSet, blocks: readonly Block[]) {
+function* spansOf(warm: WarmSet, blocks: readonly MemoryBlock[]) {
   const blockOf = new Map(blocks.map(({ region }, block) => [region, block]))
   for (const { region, from, count } of warm.runs) {
     const block = blockOf.get(region)
@@ -365,7 +250,10 @@ function* spansOf(warm: WarmSet, blocks: readonly Block[]) {
 }
 
 /** Neighbours that were asked for one after the other become one run. */
-function runsOf(recorded: readonly { block: number; page: number }[], blocks: readonly Block[]): WarmRun[] {
+function runsOf(
+  recorded: readonly { block: number; page: number }[],
+  blocks: readonly MemoryBlock[],
+): WarmRun[] {
   const runs: WarmRun[] = []
   for (const { block, page } of recorded) {
     const region = blocks[block]?.region ?? -1

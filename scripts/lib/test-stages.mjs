@@ -30,8 +30,8 @@ const electronBinary = () =>
   join(process.env.ELECTRON_OVERRIDE_DIST_PATH || 'node_modules/electron/dist', 'electron')
 
 /**
- * Unit tests have the machine to themselves: they use both cores. Integration tests mostly wait, for guests that boot
- * and for timers: their suites run side by side, the longest first.
+ * Unit tests have the machine to themselves: they use both cores. What starts real programs mostly waits, for guests that
+ * boot, windows and timers: those stages run side by side, the longest first.
  * @param {string} folder for the reports @returns {Stage[]}
  */
 export function stages(folder) {
@@ -41,15 +41,14 @@ export function stages(folder) {
     const command = ['vitest', 'run', '--project', project, ...reporters]
     return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest, ...more }
   }
-  // Docks, guests and windows wait most of the time, for each other and for timers. A flow that has a stage of its own
-  // keeps the pictures of its failures in a folder of its own.
+  // A flow that has a stage of its own keeps the pictures of its failures in a folder of its own.
   const playwright = (project, flow = null, needs = 'playwright.config.ts') => {
     const name = flow === null ? project : `${project}-${flow}`
     const report = join(folder, `e2e-${name}.json`)
     const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json']
     if (flow !== null) command.push(`--output=test-results/${name}`, `flows/${flow}`)
     const env = { PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_JSON_OUTPUT_FILE: report }
-    return { name: `e2e ${name}`, command, beside: 'e2e', needs, env, report, count: fromPlaywright }
+    return { name: `e2e ${name}`, command, beside: 'programs', needs, env, report, count: fromPlaywright }
   }
   return [
     {
@@ -60,12 +59,12 @@ export function stages(folder) {
     { name: 'types', command: ['tsc', '--noEmit'], beside: 'sources' },
     { name: 'dead code', command: ['knip'], beside: 'sources', needs: 'knip.json' },
     vitest('unit'),
-    vitest('integration', { beside: 'integration' }),
-    vitest('integration-moves', { beside: 'integration' }),
-    vitest('integration-disks', { beside: 'integration' }),
-    vitest('integration-vault', { beside: 'integration' }),
-    // The longest first. Moving in both faces, the others in one; `npm run e2e` runs all in both.
+    vitest('integration', { beside: 'programs' }),
+    vitest('integration-moves', { beside: 'programs' }),
+    // Moving in both faces, the others in one; `npm run e2e` runs all in both.
     playwright('electron-face'),
+    vitest('integration-disks', { beside: 'programs' }),
+    vitest('integration-vault', { beside: 'programs' }),
     playwright('browser', 'move'),
     playwright('stand-in', 'move'),
     playwright('stand-in', 'checkpoints'),
