@@ -76,9 +76,12 @@ describe('the stages', () => {
     expect(together).toEqual([
       ['lint and layer rules', 'types', 'dead code'],
       ['unit'],
-      ['integration', 'integration-moves', 'integration-disks', 'integration-vault'],
       [
+        'integration',
+        'integration-moves',
         'e2e electron-face',
+        'integration-disks',
+        'integration-vault',
         'e2e browser-move',
         'e2e stand-in-move',
         'e2e stand-in-checkpoints',
