@@ -1,7 +1,8 @@
 /**
  * `unit` is fast and touches nothing but temporary folders. The `integration` suites start real programs, one test file at
  * a time, and run side by side: `integration-moves` is what happens between docks, `integration-disks` and
- * `integration-vault` what checkpoints are made of, and `integration` everything else.
+ * `integration-vault` what checkpoints are made of, and `integration` everything else. `two-qemus` needs a second QEMU and
+ * is not part of `npm test`.
  */
 import { defineConfig } from 'vitest/config'
 
@@ -23,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [`${everywhere}/**/*.test.{ts,tsx}`],
-          exclude: ['**/node_modules/**', '**/*.integration.test.{ts,tsx}'],
+          exclude: ['**/node_modules/**', '**/*.{integration,two-qemus}.test.{ts,tsx}'],
           testTimeout: 10_000,
           // Vitest leaves one core alone unless it is told.
           maxWorkers: '100%',
@@ -42,6 +43,7 @@ export default defineConfig({
       { test: { name: 'integration-moves', include: ofMoves, ...integration } },
       { test: { name: 'integration-disks', include: ofDisks, ...integration } },
       { test: { name: 'integration-vault', include: ofTheVault, ...integration } },
+      { test: { name: 'two-qemus', include: [`${everywhere}/**/*.two-qemus.test.ts`], ...integration } },
     ],
   },
 })
