@@ -16,6 +16,7 @@ import { Lanes } from './lanes.ts'
 import { logicalBytesOf, wholeBytesOf } from './manifest-sizes.ts'
 import { prefixes } from './names.ts'
 import { type CheckpointReader, openCheckpoint } from './reader.ts'
+import { RegionReader } from './region-reader.ts'
 import { changedImage, publishImage, testImage, testVault } from './testing/test-vault.ts'
 
 const pages = 400
@@ -85,6 +86,21 @@ describe('a reader of a checkpoint', () => {
       ),
       { numRuns: 15 },
     )
+  })
+
+  it('reads a region in order for who waits for it, whatever is fetched beforehand meanwhile', async () => {
+    const checkpoint = await reader()
+    const region = new RegionReader(checkpoint, 0)
+    const pieces: Buffer[] = []
+    for await (const piece of region.inOrder()) pieces.push(piece)
+    expect(pieces.length).toBeGreaterThan(1)
+    expect(Buffer.concat(pieces).equals(next)).toBe(true)
+    const later = await reader()
+    store.reads = []
+    const beforehand = later.prefetch([{ region: 0, from: 0, count: pages }])
+    const first = await new RegionReader(later, 0).inOrder().next()
+    expect(first.value?.equals(next.subarray(0, first.value.length))).toBe(true)
+    await beforehand
   })
 
   it('tells zeros without reading them', async () => {

@@ -8,6 +8,9 @@ export interface PageSpan {
   count: number
 }
 
+const piecePages = 256
+const piecesAtOnce = 4
+
 export class RegionReader {
   readonly pages: number
   readonly #reader: CheckpointReader
@@ -26,6 +29,30 @@ export class RegionReader {
     if (page >= end) return
     for (const { kind, from, count: pages } of this.#reader.extents(this.#region, page, end - page)) {
       yield { kind, page: from, count: pages }
+    }
+  }
+
+  /**
+   * All of its pages in order, in pieces, for somebody who waits for them: some pieces are asked for at once, so that a
+   * link with a long round trip is used. Leaving the loop early lets what is under way end. @throws as `read`
+   */
+  async *inOrder(): AsyncGenerator<Buffer> {
+    const asked: Promise<Buffer>[] = []
+    let page = 0
+    const ask = (): void => {
+      while (asked.length < piecesAtOnce && page < this.pages) {
+        const count = Math.min(piecePages, this.pages - page)
+        const piece = this.read(page, count, false)
+        // Whoever waits for it learns of it.
+        piece.catch(() => {})
+        asked.push(piece)
+        page += count
+      }
+    }
+    ask()
+    for (let next = asked.shift(); next !== undefined; next = asked.shift()) {
+      yield await next
+      ask()
     }
   }
 

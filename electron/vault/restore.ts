@@ -42,8 +42,6 @@ export interface RestoreOptions {
   onMemoryDone: (error: WdockError | null) => void
 }
 
-const filePiecePages = 256
-
 export class Restore {
   readonly #options: RestoreOptions
   readonly #over = new AbortController()
@@ -90,10 +88,11 @@ export class Restore {
     }
     try {
       const hash = createHash('sha256')
-      for (let page = 0; page < reader.pages; page += filePiecePages) {
-        const count = Math.min(filePiecePages, reader.pages - page)
-        const bytes = await reader.read(page, count, true)
-        const piece = bytes.subarray(0, region.lengthBytes - page * pageBytes)
+      let leftBytes = region.lengthBytes
+      // QEMU does not start without it: it goes before what is fetched beforehand.
+      for await (const bytes of reader.inOrder()) {
+        const piece = bytes.subarray(0, leftBytes)
+        leftBytes -= piece.length
         hash.update(piece)
         await file.writeFile(piece)
       }
