@@ -35,6 +35,8 @@ const runner = new StageRunner({
     ...process.env,
     PATH: `${programs}${delimiter}${process.env.PATH ?? ''}`,
     TMPDIR: temporary,
+    // A host that is started from its sources starts in half the time, and tests start more than a hundred.
+    NODE_COMPILE_CACHE: join(repository, 'node_modules/.cache/compiled'),
     WDOCK_TEST_RUN: runId,
   },
   folder: reports,
