@@ -35,7 +35,7 @@ const runner = new StageRunner({
     ...process.env,
     PATH: `${programs}${delimiter}${process.env.PATH ?? ''}`,
     TMPDIR: temporary,
-    // A host that is started from its sources starts in half the time, and tests start more than a hundred.
+    // Hosts that tests start from their sources start in half the time.
     NODE_COMPILE_CACHE: join(repository, 'node_modules/.cache/compiled'),
     WDOCK_TEST_RUN: runId,
   },

@@ -5,7 +5,7 @@
 
 import { pageBytes } from '../../electron/pages/page-id.ts'
 import type { Manifest } from '../../electron/vault/codec/manifest.ts'
-import { runKind } from '../../electron/vault/codec/region-runs.ts'
+import { dataPagesOf } from '../../electron/vault/codec/region-runs.ts'
 import type { VaultPlace } from '../../shared/models/checkpoint.ts'
 import { type BenchRow, median } from '../lib/report.ts'
 import { type Kept, keepCheckpoint } from './keep.ts'
@@ -79,11 +79,8 @@ function splitOf({ startedMs, keptMs, publishedMs, phases }: Kept): Split {
 /** What it boots from is not its state. */
 function stateBytesOf({ head, regions }: Manifest): number {
   let pages = 0
-  for (const [at, { kind, start }] of regions.entries()) {
-    if (head.regions[at]?.kind === 'boot-file') continue
-    for (const [run, what] of kind.entries()) {
-      if (what === runKind.pages) pages += (start[run + 1] ?? 0) - (start[run] ?? 0)
-    }
+  for (const [at, runs] of regions.entries()) {
+    if (head.regions[at]?.kind !== 'boot-file') pages += dataPagesOf(runs)
   }
   return pages * pageBytes
 }

@@ -25,3 +25,31 @@ export async function forEachParallel<T>(
   const failure = ended.find((each) => each.status === 'rejected')
   if (failure) throw failure.reason
 }
+
+/**
+ * What becomes of the items, in their order, `limit` of them begun ahead of whoever takes it. Leaving the loop early lets
+ * what is under way end. @throws what `work` throws, when its turn has come
+ */
+export async function* inOrder<I, O>(
+  items: Iterable<I>,
+  limit: number,
+  work: (item: I) => Promise<O>,
+): AsyncGenerator<O> {
+  const rest = items[Symbol.iterator]()
+  const begun: Promise<O>[] = []
+  const begin = (): void => {
+    while (begun.length < limit) {
+      const next = rest.next()
+      if (next.done) return
+      const result = work(next.value)
+      // Whoever waits for it learns of it.
+      result.catch(() => {})
+      begun.push(result)
+    }
+  }
+  begin()
+  for (let next = begun.shift(); next !== undefined; next = begun.shift()) {
+    yield await next
+    begin()
+  }
+}

@@ -1,4 +1,5 @@
 /** One region of a checkpoint that is being read: what it consists of, and its pages, in any order, many at once. */
+import { inOrder } from './parallel.ts'
 import type { CheckpointReader } from './reader.ts'
 
 /** Neighbouring pages of one kind. */
@@ -34,26 +35,16 @@ export class RegionReader {
 
   /**
    * All of its pages in order, in pieces, for somebody who waits for them: some pieces are asked for at once, so that a
-   * link with a long round trip is used. Leaving the loop early lets what is under way end. @throws as `read`
+   * link with a long round trip is used. @throws as `read`
    */
-  async *inOrder(): AsyncGenerator<Buffer> {
-    const asked: Promise<Buffer>[] = []
-    let page = 0
-    const ask = (): void => {
-      while (asked.length < piecesAtOnce && page < this.pages) {
-        const count = Math.min(piecePages, this.pages - page)
-        const piece = this.read(page, count, false)
-        // Whoever waits for it learns of it.
-        piece.catch(() => {})
-        asked.push(piece)
-        page += count
-      }
-    }
-    ask()
-    for (let next = asked.shift(); next !== undefined; next = asked.shift()) {
-      yield await next
-      ask()
-    }
+  inOrder(): AsyncGenerator<Buffer> {
+    return inOrder(this.#firstPages(), piecesAtOnce, async (page) =>
+      this.read(page, Math.min(piecePages, this.pages - page), false),
+    )
+  }
+
+  *#firstPages(): Generator<number> {
+    for (let page = 0; page < this.pages; page += piecePages) yield page
   }
 
   /**

@@ -8,6 +8,7 @@ import { PageHasher, pageBytes, pageIdBytes } from '../pages/page-id.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { PageRun } from '../qemu/stream/builder.ts'
 import { RegionHasher } from './codec/region-hash.ts'
+import { inOrder } from './parallel.ts'
 import type { RegionReader } from './region-reader.ts'
 
 export interface MemoryBlock {
@@ -40,7 +41,8 @@ export async function* wholeMemory(
   let toldMs = Number.NEGATIVE_INFINITY
   for (const [block, { reader, idsSha256 }] of blocks.entries()) {
     const check = new RegionCheck(pageIdKey, idsSha256)
-    for await (const piece of readAhead(reader)) {
+    const pieces = inOrder(piecesOf(reader), piecesAhead, (piece) => readPiece(reader, piece))
+    for await (const piece of pieces) {
       check.take(piece)
       if (piece.kind === 'data') doneBytes += piece.count * pageBytes
       if (clock.monotonicMs() - toldMs >= tellEveryMs) {
@@ -64,26 +66,6 @@ export function dataBytesOf(blocks: readonly MemoryBlock[]): number {
 type Piece =
   | { kind: 'zero' | 'hole'; page: number; count: number }
   | { kind: 'data'; page: number; count: number; bytes: Buffer }
-
-/** A region from its start to its end, some pieces ahead. Leaving the loop early lets what is under way end. */
-async function* readAhead(reader: RegionReader): AsyncGenerator<Piece> {
-  const queue: Promise<Piece>[] = []
-  const pieces = piecesOf(reader)
-  const fill = (): void => {
-    while (queue.length < piecesAhead) {
-      const { done, value } = pieces.next()
-      if (done) return
-      const reading = readPiece(reader, value)
-      reading.catch(() => {})
-      queue.push(reading)
-    }
-  }
-  fill()
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    yield await next
-    fill()
-  }
-}
 
 function* piecesOf(reader: RegionReader): Generator<{ kind: Piece['kind']; page: number; count: number }> {
   for (const { kind, page, count } of reader.spans(0, reader.pages)) {

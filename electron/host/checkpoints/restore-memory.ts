@@ -138,7 +138,8 @@ export async function settleMemory({ qmp }: QemuProcess): Promise<boolean> {
   if (status !== 'completed') return false
   // Nobody could pause it: until its memory was here it was in the hands of the restore.
   if ((await queryStatus(qmp)).status === 'paused') await cont(qmp)
-  await tidyMigration(qmp)
+  // It runs, whole, whatever comes of this.
+  await tidyMigration(qmp).catch(() => {})
   return true
 }
 

@@ -256,6 +256,18 @@ describe('a host that is to end', () => {
     expect(guestOf(copy).record.restore).toMatchObject({ memory: 'coming' })
   })
 
+  it('takes back what it cancels', async () => {
+    const sent = Promise.withResolvers<void>()
+    host = await bench.start(vault(async () => sent.resolve()))
+    const { operationId, guestId: copy } = await host.restores.restore(checkpointId, 'copy')
+    await sent.promise
+    host.restores.close()
+    await host.operations.stopAll(5000)
+    expect(await ended(host, operationId)).toMatchObject({ state: { kind: 'cancelled' } })
+    expect(bench.qemus[0]?.alive).toBe(false)
+    expect(host.guests.find(copy)).toBeNull()
+  })
+
   it('waits for the memory of a guest that runs, and not for what a later host can go on with', async () => {
     host = await bench.start(vault())
     const guest = await present('running')

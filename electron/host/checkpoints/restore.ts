@@ -219,8 +219,9 @@ export class Restores {
         try {
           end = await work(new RestoreRun(this.#parts, guest, source, running), running)
         } catch (error) {
-          // What fails because this program ends is the next one's to go on with, not this one's to take back.
-          if (this.#parts.ending.signal.aborted) running.undo.forget()
+          // What fails because this program ends is the next one's to go on with, not this one's to take back. What is
+          // cancelled, also by its end, is undone.
+          if (this.#parts.ending.signal.aborted && !running.signal.aborted) running.undo.forget()
           throw error
         }
       },
