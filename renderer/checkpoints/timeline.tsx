@@ -174,17 +174,17 @@ function Badges({ checkpoint: { label, place } }: { checkpoint: Checkpoint }) {
   return (
     <>
       {label.pinned && (
-        <span className="timeline__pin" title="pinned">
+        <span className="badge timeline__pin" title="pinned">
           <Pin size={13} aria-hidden />
         </span>
       )}
       {place.kind === 'on-its-way' && (
-        <span className="timeline__badge">
+        <span className="badge timeline__badge">
           <ArrowUpFromLine size={13} aria-hidden /> on its way
         </span>
       )}
       {place.kind === 'damaged' && (
-        <span className="timeline__badge timeline__badge--bad">
+        <span className="badge timeline__badge timeline__badge--bad">
           <TriangleAlert size={13} aria-hidden /> damaged
         </span>
       )}

@@ -29,7 +29,7 @@ export function GuestPicture({ guest, fill }: GuestPictureProps) {
         {shown === null ? <Placeholder dark={dark} /> : <Screen src={shown} look={lookOf(guest)} />}
         {fill !== null && <Fill src={shown} share={fill} />}
         {guest.state.kind === 'paused' && (
-          <span className="monitor__badge">
+          <span className="badge monitor__badge">
             <Pause size={14} aria-hidden /> paused
           </span>
         )}

@@ -1,12 +1,10 @@
-/** A labelled field for more than a line, with its hint and its complaint, tied together for screen readers. */
+/** A labelled field for more than a line, with its hint and its complaint. */
 import { Field } from '@base-ui/react/field'
+import { FieldFrame, type FieldFrameProps } from './field-frame.tsx'
 
-interface TextAreaProps {
-  label: string
+interface TextAreaProps extends Omit<FieldFrameProps, 'children'> {
   value: string
   onChange: (value: string) => void
-  hint?: string | undefined
-  problem?: string | undefined
   rows?: number
   maxLength?: number
   placeholder?: string
@@ -15,10 +13,9 @@ interface TextAreaProps {
 }
 
 export function TextArea(props: TextAreaProps) {
-  const { label, value, onChange, hint, problem, rows = 3, isCode = false, ...rest } = props
+  const { label, hint, problem, hideLabel, value, onChange, rows = 3, isCode = false, ...rest } = props
   return (
-    <Field.Root className="field" invalid={problem !== undefined}>
-      <Field.Label className="field__label">{label}</Field.Label>
+    <FieldFrame label={label} hint={hint} problem={problem} hideLabel={hideLabel}>
       <Field.Control
         className={isCode ? 'input input--area input--code' : 'input input--area'}
         value={value}
@@ -28,14 +25,6 @@ export function TextArea(props: TextAreaProps) {
         render={<textarea rows={rows} />}
         {...rest}
       />
-      {problem !== undefined && (
-        <Field.Error className="field__problem" match>
-          {problem}
-        </Field.Error>
-      )}
-      {problem === undefined && hint !== undefined && (
-        <Field.Description className="field__hint">{hint}</Field.Description>
-      )}
-    </Field.Root>
+    </FieldFrame>
   )
 }

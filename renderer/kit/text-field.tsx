@@ -1,23 +1,21 @@
-/** A labelled text field with its hint and its complaint, tied together for screen readers. */
+/** A labelled field for a line, with its hint and its complaint. */
 import { Field } from '@base-ui/react/field'
 import type { ComponentProps, ReactNode } from 'react'
+import { FieldFrame, type FieldFrameProps } from './field-frame.tsx'
 
-interface TextFieldProps extends Omit<ComponentProps<'input'>, 'onChange' | 'value'> {
-  label: string
+interface TextFieldProps
+  extends Omit<ComponentProps<'input'>, 'onChange' | 'value' | 'children'>,
+    Omit<FieldFrameProps, 'children'> {
   value: string
   onChange: (value: string) => void
-  hint?: string | undefined
-  problem?: string | undefined
-  hideLabel?: boolean
   /** Shown behind the field on the same line. */
   after?: ReactNode
 }
 
 export function TextField(props: TextFieldProps) {
-  const { label, value, onChange, hint, problem, hideLabel = false, after, ...rest } = props
+  const { label, hint, problem, hideLabel, value, onChange, after, ...rest } = props
   return (
-    <Field.Root className="field" invalid={problem !== undefined}>
-      <Field.Label className={hideLabel ? 'visually-hidden' : 'field__label'}>{label}</Field.Label>
+    <FieldFrame label={label} hint={hint} problem={problem} hideLabel={hideLabel}>
       <div className="field__line">
         <Field.Control
           className="input"
@@ -29,14 +27,6 @@ export function TextField(props: TextFieldProps) {
         />
         {after}
       </div>
-      {problem !== undefined && (
-        <Field.Error className="field__problem" match>
-          {problem}
-        </Field.Error>
-      )}
-      {problem === undefined && hint !== undefined && (
-        <Field.Description className="field__hint">{hint}</Field.Description>
-      )}
-    </Field.Root>
+    </FieldFrame>
   )
 }

@@ -20,7 +20,7 @@ import { type CaptureRoute, preferredRoute, snapshotSupport } from '../../qemu/c
 import type { QemuProcess } from '../../qemu/process.ts'
 import { queryStatus } from '../../qemu/qmp/commands.ts'
 import type { CaptureInstant, CaptureStart, VaultService } from '../../vault/service/vault-service.ts'
-import type { BootFileStore } from '../guests/boot-files.ts'
+import { type BootFileStore, bootFileIds } from '../guests/boot-files.ts'
 import type { GuestMachine } from '../guests/guest-environment.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import type { Pictures } from '../pictures.ts'
@@ -330,15 +330,4 @@ class Capture {
 function qemuVersionOf({ qmp }: QemuProcess): string {
   const { major, minor, micro } = qmp.version.qemu
   return `${major}.${minor}.${micro}`
-}
-
-function bootFileIds(boot: LocalGuest['definition']['boot']): string[] {
-  switch (boot.kind) {
-    case 'disk':
-      return []
-    case 'iso':
-      return [boot.imageFile]
-    case 'kernel':
-      return boot.initrdFile === null ? [boot.kernelFile] : [boot.kernelFile, boot.initrdFile]
-  }
 }
