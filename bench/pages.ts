@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { mkdtemp, open, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
@@ -14,9 +14,7 @@ import {
   frameBytes,
   framePages,
   openFrame,
-  openFrameSync,
   packFrame,
-  packFrameSync,
   sealFrame,
 } from '../electron/pages/frame.ts'
 import { KnownPages } from '../electron/pages/known-pages.ts'
@@ -24,7 +22,6 @@ import type { PackSink } from '../electron/pages/pack-writer.ts'
 import { Packer } from '../electron/pages/packer.ts'
 import { isZeroPage, PageHasher, pageBytes, pageIdBytes } from '../electron/pages/page-id.ts'
 import { PageTable } from '../electron/pages/page-table.ts'
-import { ZstdLanes } from '../electron/pages/zstd-lanes.ts'
 import { systemRandom } from '../electron/platform/random.ts'
 import { deriveKeys, newVaultKey } from '../electron/vault/keys.ts'
 
@@ -32,7 +29,6 @@ const { values } = parseArgs({
   options: { pages: { type: 'string' }, mebibytes: { type: 'string', default: '48' } },
 })
 const wantedBytes = Number(values.mebibytes) * 1024 * 1024
-const lanes = Math.min(3, availableParallelism())
 const keys = deriveKeys(newVaultKey())
 const hasher = new PageHasher(keys.pageIdKey)
 
@@ -110,8 +106,8 @@ function intoFiles(folder: string): PackSink {
     begin: async (packId) => {
       const file = await open(join(folder, packId.toString('hex')), 'wx')
       return {
-        write: async (parts) => {
-          await file.writev([...parts])
+        write: async (bytes) => {
+          await file.writeFile(bytes)
         },
         finish: async () => {
           await file.sync()
@@ -138,10 +134,9 @@ async function stages(pages: Buffer, folder: string): Promise<void> {
   )
   const name = (ordinal: number): FrameName => ({ packId: Buffer.alloc(16), ordinal })
   const key = (ordinal: number): Buffer => keys.frameKeyOf(Buffer.alloc(16), ordinal)
-  const contents = frames.map(packFrameSync)
+  const contents = frames.map(packFrame)
   const sealed = contents.map((content, ordinal) => sealFrame(key(ordinal), name(ordinal), content))
   const ids = Buffer.alloc((bytes / pageBytes) * pageIdBytes)
-  const [compress, decompress] = [new ZstdLanes('compress', lanes), new ZstdLanes('decompress', lanes)]
   const known = new KnownPages()
   await pack(pages, known, nowhere)
 
@@ -154,26 +149,18 @@ async function stages(pages: Buffer, folder: string): Promise<void> {
   await stage('look up, a million pages known', bytes, () => {
     for (let at = 0; at < ids.length; at += pageIdBytes) million.find(ids, at)
   })
-  await stage(`compress, ${lanes} lanes`, bytes, () => Promise.all(frames.map((f) => packFrame(f, compress))))
-  await stage('compress, at once', bytes, () => frames.map(packFrameSync))
+  await stage('compress', bytes, () => frames.map(packFrame))
   await stage('frame keys and seals', bytes, () => {
     contents.map((content, ordinal) => sealFrame(key(ordinal), name(ordinal), content))
   })
-  await stage(`open, ${lanes} lanes`, bytes, () =>
-    Promise.all(
-      sealed.map((s, ordinal) => openFrame(key(ordinal), name(ordinal), s, framePages, decompress)),
-    ),
-  )
-  await stage('open, at once', bytes, () => {
-    sealed.map((s, ordinal) => openFrameSync(key(ordinal), name(ordinal), s, framePages))
+  await stage('open', bytes, () => {
+    sealed.map((s, ordinal) => openFrame(key(ordinal), name(ordinal), s, framePages))
   })
   await stage('all together, new pages', bytes, () => pack(pages, new KnownPages(), nowhere))
   await stage('all together, into synced files', bytes, () =>
     pack(pages, new KnownPages(), intoFiles(folder)),
   )
   await stage('all together, pages known before', bytes, () => pack(pages, known, nowhere))
-  compress.close()
-  decompress.close()
 }
 
 const million = new PageTable()

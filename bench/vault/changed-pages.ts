@@ -2,7 +2,7 @@
  * What truly changed between two checkpoints, found without what made them: both are read back page by page, and pages of
  * the second whose content is nowhere in the first are compressed as frames are.
  */
-import { framePages, packFrameSync } from '../../electron/pages/frame.ts'
+import { framePages, packFrame } from '../../electron/pages/frame.ts'
 import { PageHasher, pageBytes, pageIdBytes } from '../../electron/pages/page-id.ts'
 import { PageTable } from '../../electron/pages/page-table.ts'
 import type { OpenVault } from '../../electron/vault/open-vault.ts'
@@ -28,7 +28,7 @@ export async function changedPages(vault: OpenVault, first: string, second: stri
   const found = { pages: 0, compressedBytes: 0 }
   const close = (): void => {
     const used = found.pages % framePages || framePages
-    found.compressedBytes += packFrameSync(frame.subarray(0, used * pageBytes)).length
+    found.compressedBytes += packFrame(frame.subarray(0, used * pageBytes)).length
   }
   for await (const page of pagesOf(vault, second)) {
     hasher.idOf(page, 0, id)

@@ -127,7 +127,7 @@ async function keepTiny(service: VaultServiceHere, captureId: string, bootFile: 
     ...{ byDockId: dockId, byDockName: 'PC', reason: 'interval', qemuVersion: '7.2.0', accelerator: 'tcg' },
     label: { name: '', note: '', pinned: false },
     picturePng: systemRandom.bytes(pictureBytes),
-    ...{ memorySocketPath: null, repeats: false, bootFiles: [bootFile] },
+    ...{ memorySocketPath: null, bootFiles: [bootFile] },
   })
   await service.completeCapture(captureId, { atMs: Date.now(), freezeMs: null, frozenBy: 'off' })
 }

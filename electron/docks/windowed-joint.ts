@@ -11,6 +11,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fail, toWdockError } from '../../shared/errors/index.ts'
+import { readIntoOwnBuffers } from '../platform/own-buffers.ts'
 import {
   endFrame,
   FlowParser,
@@ -22,7 +23,6 @@ import {
   writeDataHeader,
 } from './flow-frames.ts'
 import type { Joint } from './joint.ts'
-import { readIntoOwnBuffers } from './own-buffers.ts'
 import { closeSoon } from './pipe.ts'
 import { Stager } from './stager.ts'
 

@@ -17,7 +17,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { WdockError } from '../../shared/errors/index.ts'
 import type { Clock } from '../platform/clock.ts'
-import { packFrameSync, sealFrame } from './frame.ts'
+import { packFrame, sealFrame } from './frame.ts'
 import { FrameCache } from './frame-cache.ts'
 
 const kib = 1024
@@ -72,7 +72,7 @@ describe('the local store of frames', () => {
   it('holds sealed bytes only, in files and a folder that are closed to others', async () => {
     const secret = Buffer.alloc(4096, 'the secret of this guest ')
     const cache = await openCache()
-    const sealed = sealFrame(randomBytes(32), { packId: packA, ordinal: 0 }, packFrameSync(secret))
+    const sealed = sealFrame(randomBytes(32), { packId: packA, ordinal: 0 }, packFrame(secret))
     await cache.put(packA, 0, sealed)
     expect((await stat(folder)).mode & 0o777).toBe(0o700)
     for (const name of await readdir(folder)) {

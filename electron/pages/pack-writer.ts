@@ -1,13 +1,14 @@
 /**
- * Writes sealed frames into packs, one after the other, through a sink of the caller's. Promises packs of at
- * most 16 MiB and 4096 frames, frames in the order in which they were appended, one frame for a key, and that a
- * pack is told of only by `finish` of its file. Relies on `frameKeyOf` giving different keys for different
- * names, and on pack ids never being used twice: they are random.
+ * Writes frames into packs, batch by batch, through a press and a sink of the caller's. Promises packs of at most 16 MiB
+ * and 4096 frames, frames in the order in which they were appended, one frame for a key, and that a pack is told of
+ * only by `finish` of its file. Relies on `frameKeyOf` giving different keys for different names, and on pack ids never
+ * being used twice: they are random.
  *
- * Memory: two batches of 1 MiB, and the ids of one pack, at most 1 MiB.
+ * Memory: the ids of two packs, at most 1 MiB each; batches are the caller's.
  */
 import type { Random } from '../platform/random.ts'
-import { type FrameKeyOf, framePages, sealBytes, sealFrameParts } from './frame.ts'
+import { type FrameKeyOf, framePages } from './frame.ts'
+import { type FramePress, framesOf, mostSealedBytes, type PressedBatch } from './frame-press.ts'
 import type { FrameTable } from './frame-table.ts'
 import type { PackContents } from './known-pages.ts'
 import { pageIdBytes } from './page-id.ts'
@@ -18,8 +19,6 @@ export const packBytes = 16 * 1024 * 1024
 /** The most frames of a pack: bounds what has to be remembered of one that compresses to nearly nothing. */
 export const packFrames = 4096
 
-const batchBytes = 1024 * 1024
-
 /** Where packs go: the spool on the disk of this PC. */
 export interface PackSink {
   begin(packId: Buffer): Promise<PackFile>
@@ -27,8 +26,8 @@ export interface PackSink {
 
 /** A pack that is being written. */
 export interface PackFile {
-  /** Appends. The buffers do not change afterwards. */
-  write(parts: readonly Buffer[]): Promise<void>
+  /** Appends. The bytes may change when it has resolved. */
+  write(bytes: Buffer): Promise<void>
   /** Called last, once: durable when it resolves, gone when it rejects. The next pack is begun meanwhile. */
   finish(contents: PackContents): Promise<void>
   /** Called instead of `finish` when the work has failed or was given up. */
@@ -37,6 +36,7 @@ export interface PackFile {
 
 export interface PackWriterOptions {
   sink: PackSink
+  press: FramePress
   frames: FrameTable
   frameKeyOf: FrameKeyOf
   random: Random
@@ -46,17 +46,35 @@ export interface PackWriterOptions {
   packFrames?: number
 }
 
+/** Pages on their way into a pack; the memory is used again and again. */
+export interface PageBatch {
+  pages: Uint8Array<ArrayBuffer>
+  sealed: Uint8Array<ArrayBuffer>
+  /** 16 bytes a page. */
+  ids: Buffer
+  pageCount: number
+  /** The numbers of its frames, reserved in the frame table, which learns their places. */
+  frames: number[]
+}
+
 interface OpenPack {
   id: Buffer
   number: number
   file: PackFile
+  /** Frames that were given a place, and the most that they can come to. */
+  frames: number
+  mostBytes: number
+  /** What has been written. */
   sizeBytes: number
   sealedBytes: number[]
   pages: number[]
   ids: Buffer
   idsBytes: number
-  batch: Buffer[]
-  batchBytes: number
+}
+
+interface Place {
+  pack: OpenPack
+  firstOrdinal: number
 }
 
 export class PackWriter {
@@ -64,8 +82,11 @@ export class PackWriter {
   readonly #packBytes: number
   readonly #packFrames: number
   #pack: OpenPack | null = null
-  /** At most one write, and one file that is being finished, at a time. */
-  #writing: Promise<void> = Promise.resolve()
+  /** Packs whose files are neither finished nor discarded. */
+  readonly #unfinished = new Set<OpenPack>()
+  /** Each of these goes on when the one before has ended: places, writing, and finishing files. */
+  #placing: Promise<unknown> = Promise.resolve()
+  #storing: Promise<void> = Promise.resolve()
   #finishing: Promise<void> = Promise.resolve()
   #sealedBytes = 0
 
@@ -80,106 +101,136 @@ export class PackWriter {
     return this.#sealedBytes
   }
 
-  /**
-   * Seals a frame and appends it. One call at a time. `content` may be reused once it resolves.
-   * @param frame its number, reserved in the frame table, which learns its place
-   * @param content what `packFrame` made of its pages
-   * @param ids 16 bytes a page; copied
-   * @throws whatever the sink throws, also for a pack before: then nothing more can be appended
-   */
-  async append(frame: number, content: Buffer, ids: Buffer): Promise<void> {
-    // The seal's length is known before it is made: the key depends on the pack that it goes to.
-    const pack = await this.#packFor(content.length + sealBytes)
-    const ordinal = pack.sealedBytes.length
-    const key = this.#options.frameKeyOf(pack.id, ordinal)
-    const parts = sealFrameParts(key, { packId: pack.id, ordinal }, content)
-    const sealedBytes = content.length + sealBytes
-    this.#options.frames.settle(frame, {
-      pack: pack.number,
-      ordinal,
-      offset: pack.sizeBytes,
-      sealedBytes,
-      pages: ids.length / pageIdBytes,
-    })
-    pack.batch.push(...parts)
-    pack.batchBytes += sealedBytes
-    remember(pack, sealedBytes, ids)
-    this.#sealedBytes += sealedBytes
-    if (pack.batchBytes >= batchBytes) await this.#writeBatch(pack)
+  /** The most frames of a batch that fits into a pack. */
+  get mostFrames(): number {
+    const frameBytes = mostSealedBytes(framePages)
+    return Math.max(1, Math.min(this.#packFrames, Math.floor(this.#packBytes / frameBytes)))
   }
 
-  /** Resolves when all packs are durable. @throws whatever the sink throws */
+  /**
+   * Has a batch pressed and written behind those before; several may be under way.
+   * @returns once its memory may be used again; its arrays may be other ones then
+   * @throws whatever the sink or the press throws: then nothing more can be appended
+   */
+  append(batch: PageBatch): Promise<void> {
+    const before = this.#storing
+    const placed = this.#placing.then(() => this.#place(batch, before))
+    this.#placing = handled(placed)
+    const pressed = handled(placed.then((place) => this.#press(batch, place)))
+    const stored = this.#store(batch, placed, pressed, before)
+    this.#storing = handled(stored)
+    return stored
+  }
+
+  /** Resolves when all packs are durable. @throws whatever the sink or the press throws */
   async finish(): Promise<void> {
-    await this.#endPack()
+    await this.#placing
+    if (this.#pack !== null) await this.#endPack(this.#pack, this.#storing)
     await this.#finishing
   }
 
-  /** Discards the pack that is open. Nothing is told of it. */
+  /** Discards the packs that are open. Nothing is told of them. */
   async discard(): Promise<void> {
-    const pack = this.#pack
+    await Promise.allSettled([this.#placing, this.#storing, this.#finishing])
+    for (const { file } of this.#unfinished) await file.discard()
+    this.#unfinished.clear()
     this.#pack = null
-    await Promise.allSettled([this.#writing, this.#finishing])
-    await pack?.file.discard()
   }
 
-  async #packFor(sealedBytes: number): Promise<OpenPack> {
+  /** @param before when all batches before are written */
+  async #place({ pageCount }: PageBatch, before: Promise<void>): Promise<Place> {
+    const [frames, mostBytes] = [framesOf(pageCount), mostSealedBytes(pageCount)]
     const open = this.#pack
-    if (open !== null) {
-      const fits = open.sizeBytes + sealedBytes <= this.#packBytes
-      if (fits && open.sealedBytes.length < this.#packFrames) return open
-      await this.#endPack()
+    const fits =
+      open !== null &&
+      open.frames + frames <= this.#packFrames &&
+      open.mostBytes + mostBytes <= this.#packBytes
+    if (open !== null && !fits) await this.#endPack(open, before)
+    const pack = fits ? open : await this.#begin()
+    const firstOrdinal = pack.frames
+    pack.frames += frames
+    pack.mostBytes += mostBytes
+    return { pack, firstOrdinal }
+  }
+
+  async #press(batch: PageBatch, { pack, firstOrdinal }: Place): Promise<PressedBatch> {
+    const { press, frameKeyOf } = this.#options
+    const { pages, pageCount, sealed } = batch
+    const keys = Buffer.concat(batch.frames.map((_, at) => frameKeyOf(pack.id, firstOrdinal + at)))
+    return await press.press({ pages, pageCount, packId: pack.id, firstOrdinal, keys, sealed })
+  }
+
+  async #store(
+    batch: PageBatch,
+    placed: Promise<Place>,
+    pressed: Promise<PressedBatch>,
+    before: Promise<void>,
+  ): Promise<void> {
+    const { pack, firstOrdinal } = await placed
+    const { pages, sealed, sealedBytes } = await pressed
+    await before
+    batch.pages = pages
+    batch.sealed = sealed
+    const start = pack.sizeBytes
+    for (const [at, frame] of batch.frames.entries()) {
+      const place = { pack: pack.number, ordinal: firstOrdinal + at, offset: pack.sizeBytes }
+      const frameBytes = sealedBytes[at] ?? 0
+      const framePageCount = Math.min(framePages, batch.pageCount - at * framePages)
+      this.#options.frames.settle(frame, { ...place, sealedBytes: frameBytes, pages: framePageCount })
+      pack.sealedBytes.push(frameBytes)
+      pack.pages.push(framePageCount)
+      pack.sizeBytes += frameBytes
     }
+    const bytes = pack.sizeBytes - start
+    // What was sealed together is shorter than was to be feared: the next batch may still fit.
+    pack.mostBytes -= mostSealedBytes(batch.pageCount) - bytes
+    rememberIds(pack, batch.ids.subarray(0, batch.pageCount * pageIdBytes))
+    this.#sealedBytes += bytes
+    await pack.file.write(Buffer.from(sealed.buffer, sealed.byteOffset, bytes))
+  }
+
+  async #begin(): Promise<OpenPack> {
     const id = this.#options.random.bytes(16)
     const file = await this.#options.sink.begin(id)
     const pack: OpenPack = {
       id,
       number: this.#options.frames.addPack(id),
       file,
+      frames: 0,
+      mostBytes: 0,
       sizeBytes: 0,
       sealedBytes: [],
       pages: [],
       ids: Buffer.allocUnsafe(64 * framePages * pageIdBytes),
       idsBytes: 0,
-      batch: [],
-      batchBytes: 0,
     }
     this.#pack = pack
+    this.#unfinished.add(pack)
     return pack
   }
 
-  /** Waits only for the write before: one batch is written while the next one is sealed. */
-  async #writeBatch(pack: OpenPack): Promise<void> {
-    const parts = pack.batch
-    pack.batch = []
-    pack.batchBytes = 0
-    await this.#writing
-    this.#writing = handled(pack.file.write(parts))
-  }
-
-  async #endPack(): Promise<void> {
-    const pack = this.#pack
-    if (pack === null) return
-    if (pack.batch.length > 0) await this.#writeBatch(pack)
-    await this.#writing
+  /** One file is finished at a time, while the next one is being written. */
+  async #endPack(pack: OpenPack, written: Promise<void>): Promise<void> {
     await this.#finishing
     this.#pack = null
-    this.#finishing = handled(
-      pack.file.finish({
-        packId: pack.id,
-        sealedBytes: Uint32Array.from(pack.sealedBytes),
-        pages: Uint8Array.from(pack.pages),
-        ids: pack.ids.subarray(0, pack.idsBytes),
-      }),
-    )
+    this.#finishing = handled(written.then(() => this.#finishPack(pack)))
+  }
+
+  async #finishPack(pack: OpenPack): Promise<void> {
+    const { id, file, sealedBytes, pages, ids, idsBytes } = pack
+    this.#unfinished.delete(pack)
+    await file.finish({
+      packId: id,
+      sealedBytes: Uint32Array.from(sealedBytes),
+      pages: Uint8Array.from(pages),
+      ids: ids.subarray(0, idsBytes),
+    })
   }
 }
 
-function remember(pack: OpenPack, sealedBytes: number, ids: Buffer): void {
-  pack.sizeBytes += sealedBytes
-  pack.sealedBytes.push(sealedBytes)
-  pack.pages.push(ids.length / pageIdBytes)
+function rememberIds(pack: OpenPack, ids: Buffer): void {
   if (pack.idsBytes + ids.length > pack.ids.length) {
-    const larger = Buffer.allocUnsafe(pack.ids.length * 2)
+    const larger = Buffer.allocUnsafe(Math.max(pack.ids.length * 2, pack.idsBytes + ids.length))
     pack.ids.copy(larger, 0, 0, pack.idsBytes)
     pack.ids = larger
   }
@@ -188,7 +239,7 @@ function remember(pack: OpenPack, sealedBytes: number, ids: Buffer): void {
 }
 
 /** A promise whose failure is seen by whoever waits for it later. */
-function handled(promise: Promise<void>): Promise<void> {
+function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
 }

@@ -1,21 +1,19 @@
 /**
- * Takes pages as they come and keeps those that are not kept yet: each is looked up by its id; new ones are
- * collected 16 to a frame, compressed in the thread pool, sealed and written into packs. Promises that every
- * page has a location as soon as it was taken, that memory stays bounded by making the caller wait, and that
- * frames lie in the order in which their pages came. Knows nothing of vaults or of what a page belongs to.
+ * Takes pages as they come and keeps those that are not kept yet: each is looked up by its id; new ones are collected 16
+ * to a frame and 16 frames to a batch, pressed (`frame-press.ts`) and written into packs. Promises that every page has
+ * a location as soon as it was taken, that memory stays bounded by making the caller wait, and that frames lie in the
+ * order in which their pages came. Knows nothing of vaults or of what a page belongs to.
  *
- * A page is copied once, into its frame: it may be a view of a buffer that is reused afterwards.
+ * A page is copied once, into its batch: it may be a view of a buffer that is reused afterwards.
  *
- * Memory besides the tables: 64 KB for each frame under way (two a lane and two more), 2 MB a lane for zstd, and
- * that of the pack writer: 7 to 10 MB in all.
+ * Memory besides the tables: three batches of 2 MiB, and that of the pack writer.
  */
-import { availableParallelism } from 'node:os'
 import { fail } from '../../shared/errors/index.ts'
-import { frameBytes, framePages, packFrame } from './frame.ts'
+import { framePages } from './frame.ts'
+import { batchFrames, type FramePress, mostSealedBytes, pressHere } from './frame-press.ts'
 import type { KnownPages } from './known-pages.ts'
-import { PackWriter, type PackWriterOptions } from './pack-writer.ts'
+import { PackWriter, type PackWriterOptions, type PageBatch } from './pack-writer.ts'
 import { isZeroPage, type PageHasher, pageBytes, pageIdBytes } from './page-id.ts'
-import { ZstdLanes } from './zstd-lanes.ts'
 
 /** Told where each page is, while `add` runs. `ref` is what the caller named the page by. */
 export interface PageLocations {
@@ -27,13 +25,13 @@ export interface PageLocations {
   page(ref: number, frame: number, slot: number, id: Buffer): void
 }
 
-export interface PackerOptions extends Omit<PackWriterOptions, 'frames'> {
+export interface PackerOptions extends Omit<PackWriterOptions, 'frames' | 'press'> {
   /** Looked up, and extended by what is new. Of no further use when the work fails. */
   known: KnownPages
   hasher: PageHasher
   locations: PageLocations
-  /** How many frames are compressed at once. Default: the cores, at most 3, so that files get a thread too. */
-  lanes?: number
+  /** Closed in the end. Default: in this thread. */
+  press?: FramePress
 }
 
 /** Pages by what became of them. */
@@ -48,23 +46,19 @@ export interface PackerTotals {
   sealedBytes: number
 }
 
-interface Frame {
-  number: number
-  pages: number
-  readonly bytes: Buffer
-  readonly ids: Buffer
-}
+/** One is being filled while one is pressed and one is written. */
+const batches = 3
 
 export class Packer {
   readonly #options: PackerOptions
+  readonly #press: FramePress
   readonly #writer: PackWriter
-  readonly #zstd: ZstdLanes
-  readonly #free: Frame[] = []
-  readonly #full: { frame: Frame; content: Promise<Buffer> }[] = []
-  /** The frame that new pages go to; null while the caller is to wait for one. */
-  #open: Frame | null
+  readonly #batchPages: number
+  readonly #free: PageBatch[] = []
+  /** What new pages are collected in; null while the caller is to wait for one. */
+  #open: PageBatch | null
   #waiting: PromiseWithResolvers<void> | null = null
-  #draining: Promise<void> | null = null
+  #appended: Promise<void> = Promise.resolve()
   #failure: unknown = null
   readonly #id = Buffer.alloc(pageIdBytes)
   /** Frames from here on are of this work. */
@@ -72,16 +66,16 @@ export class Packer {
   readonly #totals = { zeroPages: 0, knownPages: 0, repeatedPages: 0, newPages: 0 }
 
   constructor(options: PackerOptions) {
-    const lanes = options.lanes ?? Math.min(3, availableParallelism())
     this.#options = options
-    this.#writer = new PackWriter({ ...options, frames: options.known.frames })
-    this.#zstd = new ZstdLanes('compress', lanes)
+    this.#press = options.press ?? pressHere
+    this.#writer = new PackWriter({ ...options, press: this.#press, frames: options.known.frames })
+    this.#batchPages = Math.min(batchFrames, this.#writer.mostFrames) * framePages
     this.#firstFrame = options.known.frames.size
-    for (let count = 0; count < 2 * lanes + 1; count += 1) this.#free.push(emptyFrame())
-    this.#open = emptyFrame()
+    this.#open = emptyBatch(this.#batchPages)
+    for (let count = 1; count < batches; count += 1) this.#free.push(emptyBatch(this.#batchPages))
   }
 
-  get totals(): PackerTotals {
+  get totals(): Readonly<PackerTotals> {
     return { ...this.#totals, sealedBytes: this.#writer.sealedBytes }
   }
 
@@ -91,16 +85,62 @@ export class Packer {
    * @throws whatever the sink threw meanwhile; then call `discard`
    */
   add(ref: number, bytes: Buffer, offset = 0): Promise<void> | undefined {
-    if (this.#failure !== null) throw this.#failure
-    const frame = this.#open
-    if (frame === null) throw new Error('the packer was not waited for')
-    if (offset + pageBytes > bytes.length) throw new RangeError('not a whole page')
+    if (this.recognise(ref, bytes, offset, this.#id)) return undefined
+    return this.keep(ref, bytes, offset, this.#id)
+  }
+
+  /**
+   * Takes the page at `offset` of `bytes` if it is zero or known already; also while others are waited for.
+   * @param id gets the page's id, 16 bytes, unless the page is zero
+   * @returns whether it was taken; if not, `keep` takes it, at once or later
+   * @throws as `add`
+   */
+  recognise(ref: number, bytes: Buffer, offset: number, id: Buffer): boolean {
+    this.#assertSound(bytes, offset)
+    const { known, hasher, locations } = this.#options
     if (isZeroPage(bytes, offset)) {
       this.#totals.zeroPages += 1
-      this.#options.locations.zero(ref)
+      locations.zero(ref)
+      return true
+    }
+    hasher.idOf(bytes, offset, id)
+    const entry = known.table.find(id)
+    if (entry < 0) return false
+    this.#locate(ref, entry, id)
+    return true
+  }
+
+  /**
+   * Takes the page at `offset` of `bytes`, whose id `recognise` has told; by now it may be known all the same.
+   * @returns and @throws as `add`
+   */
+  keep(ref: number, bytes: Buffer, offset: number, id: Buffer): Promise<void> | undefined {
+    this.#assertSound(bytes, offset)
+    const batch = this.#open
+    if (batch === null) throw new Error('the packer was not waited for')
+    const { known, locations } = this.#options
+    const at = batch.pageCount
+    const slot = at % framePages
+    const frame = slot === 0 ? known.frames.size : (batch.frames.at(-1) ?? 0)
+    const entry = known.table.add(id, 0, frame, slot)
+    if (entry >= 0) {
+      this.#locate(ref, entry, id)
       return undefined
     }
-    return this.#addContent(frame, ref, bytes, offset)
+    if (slot === 0) batch.frames.push(known.frames.reserve())
+    batch.pages.set(bytes.subarray(offset, offset + pageBytes), at * pageBytes)
+    id.copy(batch.ids, at * pageIdBytes)
+    batch.pageCount += 1
+    this.#totals.newPages += 1
+    locations.page(ref, frame, slot, id)
+    if (batch.pageCount < this.#batchPages) return undefined
+    this.#append(batch)
+    this.#open = this.#free.pop() ?? null
+    if (this.#open !== null) return undefined
+    this.#waiting = Promise.withResolvers()
+    // Whoever stops listening finds the failure at the next call.
+    this.#waiting.promise.catch(() => {})
+    return this.#waiting.promise
   }
 
   /**
@@ -122,82 +162,50 @@ export class Packer {
    * @throws whatever the sink throws; then call `discard`
    */
   async finish(): Promise<PackerTotals> {
-    if (this.#open !== null && this.#open.pages > 0) this.#close(this.#open)
+    if (this.#open !== null && this.#open.pageCount > 0) this.#append(this.#open)
     this.#open = null
-    await this.#draining
+    await this.#appended
     if (this.#failure !== null) throw this.#failure
     await this.#writer.finish()
-    this.#zstd.close()
+    await this.#press.close()
     return this.totals
   }
 
-  /** Gives the work up: the pack that is open is discarded. Also after a failure; never rejects for that one. */
+  /** Gives the work up: the packs that are open are discarded. Also after a failure; never rejects for that one. */
   async discard(): Promise<void> {
     this.#fail(fail('host.cancelled'))
-    this.#zstd.close()
-    await this.#draining
+    await this.#press.close()
     await this.#writer.discard()
   }
 
-  #addContent(frame: Frame, ref: number, bytes: Buffer, offset: number): Promise<void> | undefined {
-    const { known, hasher, locations } = this.#options
-    hasher.idOf(bytes, offset, this.#id)
-    if (frame.pages === 0) frame.number = known.frames.size
-    const entry = known.table.add(this.#id, 0, frame.number, frame.pages)
-    if (entry >= 0) {
-      const inFrame = known.table.frameOf(entry)
-      this.#totals[inFrame < this.#firstFrame ? 'knownPages' : 'repeatedPages'] += 1
-      locations.page(ref, inFrame, known.table.slotOf(entry), this.#id)
-      return undefined
-    }
-    if (frame.pages === 0) known.frames.reserve()
-    bytes.copy(frame.bytes, frame.pages * pageBytes, offset, offset + pageBytes)
-    this.#id.copy(frame.ids, frame.pages * pageIdBytes)
-    this.#totals.newPages += 1
-    locations.page(ref, frame.number, frame.pages, this.#id)
-    frame.pages += 1
-    if (frame.pages < framePages) return undefined
-    this.#close(frame)
-    this.#open = this.#free.pop() ?? null
-    if (this.#open !== null) return undefined
-    this.#waiting = Promise.withResolvers()
-    // Whoever stops listening finds the failure at the next call.
-    this.#waiting.promise.catch(() => {})
-    return this.#waiting.promise
+  #assertSound(bytes: Buffer, offset: number): void {
+    if (this.#failure !== null) throw this.#failure
+    if (offset + pageBytes > bytes.length) throw new RangeError('not a whole page')
   }
 
-  /** Has a frame compressed; `#drain` does the rest in order. */
-  #close(frame: Frame): void {
-    const content = packFrame(frame.bytes.subarray(0, frame.pages * pageBytes), this.#zstd)
-    content.catch(() => {})
-    this.#full.push({ frame, content })
-    this.#draining ??= this.#drain()
+  /** A page that is known already. */
+  #locate(ref: number, entry: number, id: Buffer): void {
+    const { known, locations } = this.#options
+    const frame = known.table.frameOf(entry)
+    this.#totals[frame < this.#firstFrame ? 'knownPages' : 'repeatedPages'] += 1
+    locations.page(ref, frame, known.table.slotOf(entry), id)
   }
 
-  async #drain(): Promise<void> {
-    try {
-      for (let next = this.#full.shift(); next !== undefined; next = this.#full.shift()) {
-        const { frame } = next
-        const content = await next.content
-        if (this.#failure !== null) return
-        await this.#writer.append(frame.number, content, frame.ids.subarray(0, frame.pages * pageIdBytes))
-        frame.pages = 0
-        this.#recycle(frame)
-      }
-    } catch (error) {
-      this.#fail(error)
-    } finally {
-      // Here rather than once the promise has settled: a frame that is closed in between must find a new drain.
-      this.#draining = null
-    }
+  #append(batch: PageBatch): void {
+    this.#appended = this.#writer.append(batch).then(
+      () => this.#recycle(batch),
+      (error: unknown) => this.#fail(error),
+    )
   }
 
-  #recycle(frame: Frame): void {
+  #recycle(batch: PageBatch): void {
+    batch.pageCount = 0
+    batch.frames = []
     if (this.#waiting === null) {
-      this.#free.push(frame)
+      this.#free.push(batch)
       return
     }
-    this.#open = frame
+    this.#open = batch
     this.#waiting.resolve()
     this.#waiting = null
   }
@@ -209,11 +217,12 @@ export class Packer {
   }
 }
 
-function emptyFrame(): Frame {
+function emptyBatch(pages: number): PageBatch {
   return {
-    number: 0,
-    pages: 0,
-    bytes: Buffer.allocUnsafe(frameBytes),
-    ids: Buffer.allocUnsafe(framePages * pageIdBytes),
+    pages: new Uint8Array(pages * pageBytes),
+    sealed: new Uint8Array(mostSealedBytes(pages)),
+    ids: Buffer.allocUnsafe(pages * pageIdBytes),
+    pageCount: 0,
+    frames: [],
   }
 }

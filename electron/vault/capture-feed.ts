@@ -7,8 +7,18 @@ import type { KnownPages } from '../pages/known-pages.ts'
 import type { PackSink } from '../pages/pack-writer.ts'
 import { Packer, type PackerTotals } from '../pages/packer.ts'
 import { PageHasher, pageBytes } from '../pages/page-id.ts'
+import { PressThread } from '../pages/press-thread.ts'
 import type { OpenVault } from './open-vault.ts'
 import type { RegionTable } from './region-table.ts'
+
+/** A page by its number, with the id that `recognise` has told. */
+export interface PageToKeep {
+  page: number
+  /** The page is at `offset` of it. */
+  bytes: Buffer
+  offset: number
+  id: Buffer
+}
 
 export class CaptureFeed {
   readonly #packer: Packer
@@ -23,6 +33,7 @@ export class CaptureFeed {
       hasher: new PageHasher(vault.pageIdKey),
       frameKeyOf: vault.frameKeyOf,
       random: vault.random,
+      press: new PressThread(),
       locations: {
         zero: (page) => this.#region?.zeros(page, 1),
         page: (page, frame, slot, id) => this.#region?.page(page, frame, slot, id),
@@ -39,13 +50,34 @@ export class CaptureFeed {
     // Readers that wait go on in the order in which they came; one may find that another has filled the packer again.
     if (this.#wait !== null) return this.#wait.then(() => this.add(region, page, bytes, offset))
     this.#region = region
-    const wait = this.#packer.add(page, bytes, offset)
-    if (wait === undefined) return undefined
-    this.#wait = wait.finally(() => {
-      this.#wait = null
-    })
-    this.#wait.catch(() => {})
+    return this.#waitFor(this.#packer.add(page, bytes, offset))
+  }
+
+  /** How many pages were in the vault before. */
+  get knownPages(): number {
+    return this.#packer.totals.knownPages
+  }
+
+  /**
+   * Takes a page at once if it is zero, or known already.
+   * @param id gets the page's id unless it is zero
+   * @returns whether it was taken; if not, `keep` takes it
+   * @throws what the sink threw
+   */
+  recognise(region: RegionTable, page: number, bytes: Buffer, id: Buffer): boolean {
+    this.#region = region
+    return this.#packer.recognise(page, bytes, 0, id)
+  }
+
+  /** Resolves when `keep` may be called, unless somebody else was sooner; null when it may at once. */
+  get busy(): Promise<void> | null {
     return this.#wait
+  }
+
+  /** Takes a page that was not recognised when it came, now. @throws what the sink threw; Error while busy */
+  keep(region: RegionTable, { page, bytes, offset, id }: PageToKeep): void {
+    this.#region = region
+    void this.#waitFor(this.#packer.keep(page, bytes, offset, id))
   }
 
   /** Takes neighbouring pages; the last may be shorter and is filled up with zeros. @throws what the sink threw */
@@ -68,5 +100,14 @@ export class CaptureFeed {
 
   async discard(): Promise<void> {
     await this.#packer.discard()
+  }
+
+  #waitFor(wait: Promise<void> | undefined): Promise<void> | undefined {
+    if (wait === undefined) return undefined
+    this.#wait = wait.finally(() => {
+      this.#wait = null
+    })
+    this.#wait.catch(() => {})
+    return this.#wait
   }
 }

@@ -4,7 +4,7 @@
  * vault has is not sent again; and that what `complete` has returned for survives this program. Relies on the host
  * to freeze the guest, and to tell the instant.
  *
- * Memory besides the tables of pages: that of the packer, and 10 MB while a disk is read.
+ * Memory besides the tables of pages: that of the packer, 42 MB while memory is read, and 10 MB while a disk is.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { fail } from '../../shared/errors/index.ts'
@@ -28,8 +28,6 @@ import { Upload, type UploadOptions } from './upload.ts'
 export interface CaptureOptions {
   vault: OpenVault
   upload: Omit<UploadOptions, 'vault'>
-  /** For what is gathered before it can be packed. */
-  scratchFolder: string
   start: CaptureStart
   onFirstPart: () => void
   onRead: (memoryBytes: number, diskBytes: number) => void
@@ -42,7 +40,8 @@ interface TakenRegion {
 
 /** How often reading is told, bytes. */
 const tellEveryBytes = 4 * 1024 * 1024
-const filePieceBytes = 1024 * 1024
+/** Short: QEMU waits while one is packed. */
+const filePieceBytes = 256 * 1024
 
 export class Capture {
   readonly #options: CaptureOptions
@@ -51,6 +50,8 @@ export class Capture {
   readonly #feed: CaptureFeed
   readonly #over = new AbortController()
   #memory: MemoryCapture | null = null
+  /** Read from the beginning: QEMU takes a while before it sends anything. */
+  #bootFiles: Promise<TakenRegion[]> = Promise.resolve([])
   readonly #disks: TakenRegion[] = []
   #memoryBytes = 0
   #diskBytes = 0
@@ -76,6 +77,8 @@ export class Capture {
       await capture.abandon()
       throw error
     }
+    capture.#bootFiles = capture.#readBootFiles()
+    capture.#bootFiles.catch(() => {})
     return capture
   }
 
@@ -148,27 +151,29 @@ export class Capture {
   /** Gives the capture or its upload up; nothing stays. */
   async abandon(): Promise<'cancelled' | 'published'> {
     this.#over.abort(fail('host.cancelled'))
-    await this.#memory?.done.catch(() => {})
-    if (!this.#isComplete) await this.#feed.discard()
+    await this.#stopReading()
     return await this.#upload.cancel()
   }
 
   /** For the end of this program: what is complete goes on at its next start, the rest is lost. */
   async close(): Promise<void> {
     this.#over.abort(fail('host.cancelled'))
-    await this.#memory?.done.catch(() => {})
-    if (!this.#isComplete) await this.#feed.discard()
+    await this.#stopReading()
     await this.#upload.close()
   }
 
+  async #stopReading(): Promise<void> {
+    await Promise.allSettled([this.#memory?.done, this.#bootFiles])
+    if (!this.#isComplete) await this.#feed.discard()
+  }
+
   async #listen(): Promise<void> {
-    const { start, onFirstPart, scratchFolder } = this.#options
+    const { start, onFirstPart } = this.#options
     const socketPath = start.memorySocketPath
     if (socketPath === null) return
     let before = 0
     this.#memory = await MemoryCapture.listen({
       ...{ socketPath, onFirstPart, feed: this.#feed, signal: this.#over.signal },
-      scratchFolder: start.repeats ? scratchFolder : null,
       onBytes: (bytes) => {
         this.#read(bytes - before, 0)
         before = bytes
@@ -202,6 +207,12 @@ export class Capture {
       regions.push({ region: { kind: 'state', ...lengths, pages, idsSha256: null }, table })
     }
     regions.push(...this.#disks)
+    regions.push(...(await this.#bootFiles))
+    return regions
+  }
+
+  async #readBootFiles(): Promise<TakenRegion[]> {
+    const regions: TakenRegion[] = []
     for (const file of this.#options.start.bootFiles) regions.push(await this.#bootFile(file))
     return regions
   }

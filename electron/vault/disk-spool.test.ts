@@ -29,7 +29,8 @@ describe('a spool on disk', () => {
 
   it('has a pack only when all of it is there', async () => {
     const file = await spool.begin(packId)
-    await file.write([Buffer.alloc(15, 1), Buffer.alloc(5, 2)])
+    await file.write(Buffer.alloc(15, 1))
+    await file.write(Buffer.alloc(5, 2))
     expect(await spool.packs()).toEqual([])
     await file.finish(contents)
     expect(await spool.packs()).toEqual([{ id: pack, sizeBytes: 20 }])
@@ -39,7 +40,7 @@ describe('a spool on disk', () => {
 
   it('has nothing of a pack that was given up', async () => {
     const file = await spool.begin(packId)
-    await file.write([Buffer.alloc(5)])
+    await file.write(Buffer.alloc(5))
     await file.discard()
     expect(await readdir(join(folder, id))).toEqual([])
   })

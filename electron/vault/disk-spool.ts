@@ -114,9 +114,9 @@ export class DiskSpool implements Spool {
       throw this.#failure(error, path)
     }
     return {
-      write: async (parts) => {
+      write: async (bytes) => {
         try {
-          await file.writeFile(Buffer.concat(parts))
+          await file.writeFile(bytes)
         } catch (error) {
           throw this.#failure(error, path)
         }

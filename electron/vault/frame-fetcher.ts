@@ -10,7 +10,6 @@ import { fail, isCode, type WdockError } from '../../shared/errors/index.ts'
 import type { LentObjects } from '../objects/object-store.ts'
 import { type FrameKeyOf, openFrame } from '../pages/frame.ts'
 import type { FrameCache } from '../pages/frame-cache.ts'
-import { ZstdLanes } from '../pages/zstd-lanes.ts'
 import type { Clock } from '../platform/clock.ts'
 import { type FrameRows, frameKeyBytes, indexBelow } from './codec/frame-rows.ts'
 import { type FrameRange, rangesOf } from './frame-ranges.ts'
@@ -39,7 +38,6 @@ export interface FrameFetcherOptions {
 const reads = { lanes: 8, patientLanes: 4 }
 const urgentBytes = 1024 * 1024
 const patientBytes = 512 * 1024
-const openersAtOnce = 3
 const firstPauseMs = 1_000
 const longestPauseMs = 15_000
 
@@ -47,7 +45,6 @@ export class FrameFetcher {
   readonly #table: FrameRows
   readonly #options: FrameFetcherOptions
   readonly #lanes = new Lanes(reads)
-  readonly #zstd = new ZstdLanes('decompress', openersAtOnce)
   readonly #over = new AbortController()
   /** Opened frames by row, used longest ago first. */
   readonly #opened = new Map<number, Buffer>()
@@ -111,7 +108,6 @@ export class FrameFetcher {
   /** Whoever waits gets `host.cancelled`. */
   close(): void {
     this.#over.abort(fail('host.cancelled'))
-    this.#zstd.close()
     this.#opened.clear()
   }
 
@@ -173,7 +169,7 @@ export class FrameFetcher {
     const key = keys
       ? keys.subarray(row * frameKeyBytes, (row + 1) * frameKeyBytes)
       : this.#options.frameKeyOf(packId, ordinal)
-    return await openFrame(key, { packId, ordinal }, sealed, pages[row] ?? 0, this.#zstd)
+    return openFrame(key, { packId, ordinal }, sealed, pages[row] ?? 0)
   }
 
   #keep(row: number, pages: Buffer): Buffer {

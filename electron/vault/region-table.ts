@@ -3,7 +3,7 @@
  * `RegionHasher` whatever order the pages came in. Relies on `inOrder` regions getting each page once, from the first
  * to the last.
  *
- * Memory: five bytes a page, and 16 more where pages come in any order.
+ * Memory: five bytes a page up to the last hole, and 16 more where pages come in any order.
  */
 import { pageIdBytes } from '../pages/page-id.ts'
 import { RegionHasher } from './codec/region-hash.ts'
@@ -11,32 +11,30 @@ import { holePage, RegionPages, zeroPage } from './manifest-builder.ts'
 
 export class RegionTable {
   readonly pages: RegionPages
-  readonly #count: number
   readonly #hasher = new RegionHasher()
   /** The id of each page, for a region whose pages come in any order. */
-  readonly #ids: Buffer | null
+  #ids: Buffer | null
 
   /** @param order `any`: pages may come in any order, and what never comes is a hole */
   constructor(pages: number, order: 'in-order' | 'any') {
-    this.#count = pages
     this.pages = new RegionPages(pages)
-    this.#ids = order === 'any' ? Buffer.alloc(pages * pageIdBytes) : null
+    this.#ids = order === 'any' ? Buffer.alloc(0) : null
   }
 
   /** @param id 16 bytes; copied */
   page(page: number, frame: number, slot: number, id: Buffer): void {
     this.pages.set(page, frame, slot)
     if (this.#ids === null) this.#hasher.page(id)
-    else this.#ids.set(id, page * pageIdBytes)
+    else this.#room(page).set(id, page * pageIdBytes)
   }
 
   zeros(page: number, count: number): void {
-    this.pages.frames.fill(zeroPage, page, page + count)
+    this.pages.setZeros(page, count)
     if (this.#ids === null) this.#hasher.zeros(count)
   }
 
   holes(page: number, count: number): void {
-    this.pages.frames.fill(holePage, page, page + count)
+    this.pages.setHoles(page, count)
     if (this.#ids === null) this.#hasher.holes(count)
   }
 
@@ -44,12 +42,35 @@ export class RegionTable {
   idsSha256(): string {
     const ids = this.#ids
     if (ids === null) return this.#hasher.finish()
-    for (let page = 0; page < this.#count; page += 1) {
-      const frame = this.pages.frames[page]
-      if (frame === zeroPage) this.#hasher.zeros(1)
-      else if (frame === holePage) this.#hasher.holes(1)
-      else this.#hasher.page(ids, page * pageIdBytes)
+    const { count, end: last } = this.pages
+    for (let page = 0; page < last; ) {
+      const kind = this.#kindOf(page)
+      let end = page + 1
+      while (end < last && this.#kindOf(end) === kind) end += 1
+      if (kind === zeroPage) this.#hasher.zeros(end - page)
+      else if (kind === holePage) this.#hasher.holes(end - page)
+      else this.#hasher.pages(ids.subarray(page * pageIdBytes, end * pageIdBytes))
+      page = end
     }
+    this.#hasher.holes(count - last)
     return this.#hasher.finish()
+  }
+
+  /** Pages in frames are all of one kind. */
+  #kindOf(page: number): number {
+    const frame = this.pages.frameOf(page)
+    return frame < holePage ? 0 : frame
+  }
+
+  /** Ids, with room for that of a page. */
+  #room(page: number): Buffer {
+    const ids = this.#ids ?? Buffer.alloc(0)
+    const neededBytes = (page + 1) * pageIdBytes
+    if (neededBytes <= ids.length) return ids
+    const most = this.pages.count * pageIdBytes
+    const larger = Buffer.alloc(Math.min(most, Math.max(neededBytes, ids.length * 2, 4096 * pageIdBytes)))
+    ids.copy(larger)
+    this.#ids = larger
+    return larger
   }
 }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { isCode } from '../../shared/errors/index.ts'
 import { MemoryStore } from '../objects/memory.ts'
 import type { LentObjects } from '../objects/object-store.ts'
-import { openFrameSync } from '../pages/frame.ts'
+import { openFrame } from '../pages/frame.ts'
 import { pageBytes } from '../pages/page-id.ts'
 import { systemClock } from '../platform/clock.ts'
 import { silentLog } from '../platform/log.ts'
@@ -57,7 +57,6 @@ async function keep(pages: readonly Buffer[]): Promise<string> {
   const capture = await Capture.begin({
     vault,
     upload: { spool: new MemorySpool(), frames: null },
-    scratchFolder: folder,
     start: {
       ...{
         captureId: '',
@@ -67,7 +66,7 @@ async function keep(pages: readonly Buffer[]): Promise<string> {
         reason: 'person',
       },
       ...{ label: { name: '', note: '', pinned: false }, qemuVersion: '7.2.0', accelerator: 'tcg' },
-      ...{ picturePng: null, memorySocketPath: null, repeats: false, bootFiles: [{ sha256, path }] },
+      ...{ picturePng: null, memorySocketPath: null, bootFiles: [{ sha256, path }] },
     },
     onFirstPart: () => {},
     onRead: () => {},
@@ -126,7 +125,7 @@ it('gives the holder of a link the checkpoint, and opens nothing that belongs on
     const key = Buffer.from(frames.keys?.subarray(row * frameKeyBytes, (row + 1) * frameKeyBytes) ?? [])
     for (const { packId, ordinal, sealed, pages } of all) {
       try {
-        const bytes = openFrameSync(key, { packId, ordinal }, sealed, pages)
+        const bytes = openFrame(key, { packId, ordinal }, sealed, pages)
         for (let at = 0; at < bytes.length; at += pageBytes)
           opened.add(bytes.toString('hex', at, at + pageBytes))
       } catch (error) {

@@ -6,7 +6,7 @@
  */
 import { fail, isCode, WdockError } from '../../shared/errors/index.ts'
 import type { Lending, LentObjects } from '../objects/object-store.ts'
-import { framePages, packFrameSync, sealFrame } from '../pages/frame.ts'
+import { framePages, packFrame, sealFrame } from '../pages/frame.ts'
 import type { FrameCache } from '../pages/frame-cache.ts'
 import { packBytes, packFrames } from '../pages/pack-writer.ts'
 import { pageBytes } from '../pages/page-id.ts'
@@ -83,7 +83,7 @@ async function sealAnew(work: ShareWork, keys: VaultKeys, loose: readonly number
   }
   for await (const pages of framesOf(work, loose)) {
     signal.throwIfAborted()
-    const content = packFrameSync(pages)
+    const content = packFrame(pages)
     const isFull = partsBytes + content.length + 16 > packBytes || parts.length === packFrames
     if (isFull) await endPack()
     if (parts.length === 0) packs.push({ id: packId.toString('hex'), sealedBytes: [], pages: [] })

@@ -5,7 +5,7 @@
  * may be relied on or are in the spool, and says the same of every page.
  */
 import { fail, isCode } from '../../shared/errors/index.ts'
-import { openFrameSync, packFrameSync, sealFrame } from '../pages/frame.ts'
+import { openFrame, packFrame, sealFrame } from '../pages/frame.ts'
 import type { FrameCache } from '../pages/frame-cache.ts'
 import { PageHasher, pageIdBytes } from '../pages/page-id.ts'
 import type { FrameRows } from './codec/frame-rows.ts'
@@ -57,8 +57,8 @@ async function renewPack(work: RescueWork, rows: FrameRows, pack: number, isOwn:
       const row = first + ordinal
       const pages = await openRow(work, rows, oldId, row, whole)
       const name = { packId: newId, ordinal }
-      const sealed = sealFrame(vault.frameKeyOf(newId, ordinal), name, packFrameSync(pages))
-      await file.write([sealed])
+      const sealed = sealFrame(vault.frameKeyOf(newId, ordinal), name, packFrame(pages))
+      await file.write(sealed)
       const frameIds = Buffer.alloc((rows.pages[row] ?? 0) * pageIdBytes)
       hasher.idsOf(pages, frameIds)
       ids.push(frameIds)
@@ -91,7 +91,7 @@ async function openRow(
   const offset = rows.offset[row] ?? 0
   const length = rows.sealedBytes[row] ?? 0
   const open = (sealed: Buffer): Buffer =>
-    openFrameSync(vault.frameKeyOf(id, ordinal), { packId: id, ordinal }, sealed, rows.pages[row] ?? 0)
+    openFrame(vault.frameKeyOf(id, ordinal), { packId: id, ordinal }, sealed, rows.pages[row] ?? 0)
   if (whole !== null) return open(whole.subarray(offset, offset + length))
   const kept = await frames?.get(id, offset, length)
   if (kept) {

@@ -147,9 +147,9 @@ export class Upload {
         const file = await this.#spool.begin(packId)
         let sizeBytes = 0
         return {
-          write: (parts) => {
-            for (const part of parts) sizeBytes += part.length
-            return file.write(parts)
+          write: (bytes) => {
+            sizeBytes += bytes.length
+            return file.write(bytes)
           },
           finish: async (contents) => {
             await file.finish(contents)

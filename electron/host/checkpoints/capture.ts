@@ -177,10 +177,10 @@ class Capture {
     const preferred = preferredRoute(guest.definition.accelerator, await snapshotSupport(qmp))
     const route = running ? preferred : 'pre-copy'
     const socketPath = join(guest.runDir, captureSocketName)
-    const start = await this.#start(socketPath, qemuVersionOf(process), route)
+    const start = await this.#start(socketPath, qemuVersionOf(process))
     await this.#until(this.#service.beginCapture(start))
     this.#givenBack = this.#undo.add('give the disks back', () => this.#giveBack(process))
-    const memory = await this.#takeMemory(process, socketPath, route)
+    const { memory, received } = await this.#takeMemory(process, socketPath, route)
     const { atMs, freezeMs, wasRunning } = memory
     this.#meter.frozen(freezeMs)
     this.#meter.phase('reading-disk')
@@ -191,10 +191,16 @@ class Capture {
       const disk = { nodeName, virtualSizeBytes, nbdSocketPath, exportName }
       await this.#until(this.#service.captureDisk(this.#id, disk))
     }
+    await this.#until(received)
     return { atMs, freezeMs, frozenBy: wasRunning ? memory.route : 'stopped' }
   }
 
-  async #takeMemory(process: QemuProcess, socketPath: string, route: CaptureRoute): Promise<MemoryCapture> {
+  /** QEMU has sent everything, and the guest is as it was; the vault has it when `received` resolves. */
+  async #takeMemory(
+    process: QemuProcess,
+    socketPath: string,
+    route: CaptureRoute,
+  ): Promise<{ memory: MemoryCapture; received: Promise<void> }> {
     const { desk, log } = this.#parts
     const first = Promise.withResolvers<void>()
     const stopListening = desk.onEvent((event) => {
@@ -217,8 +223,7 @@ class Capture {
     const memory = await taken.catch((error: unknown) => {
       throw this.#stop.signal.aborted ? this.#stop.signal.reason : error
     })
-    await this.#until(received)
-    return memory
+    return { memory, received }
   }
 
   /** Nobody writes to the disks of a guest that is off, and it cannot be started while it is held. */
@@ -228,7 +233,7 @@ class Capture {
     const { signal } = this.#stop
     const { qemu } = await machine.require()
     await recoverOverlays(guest.diskFiles, { signal })
-    await this.#until(this.#service.beginCapture(await this.#start(null, qemu.version.text, null)))
+    await this.#until(this.#service.beginCapture(await this.#start(null, qemu.version.text)))
     const atMs = clock.nowMs()
     this.#meter.phase('reading-disk')
     const stopListening = this.#parts.desk.onEvent((event) => {
@@ -251,11 +256,7 @@ class Capture {
     return { atMs, freezeMs: null, frozenBy: 'off' }
   }
 
-  async #start(
-    memorySocketPath: string | null,
-    qemuVersion: string,
-    route: CaptureRoute | null,
-  ): Promise<CaptureStart> {
+  async #start(memorySocketPath: string | null, qemuVersion: string): Promise<CaptureStart> {
     const { dock, bootFiles } = this.#parts
     const { definition } = this.#guest
     return {
@@ -269,7 +270,6 @@ class Capture {
       accelerator: definition.accelerator,
       picturePng: await this.#picture(),
       memorySocketPath,
-      repeats: route === 'pre-copy',
       bootFiles: bootFileIds(definition.boot).map((sha256) => ({ sha256, path: bootFiles.path(sha256) })),
     }
   }

@@ -36,7 +36,7 @@ describe('a checkpoint', () => {
   it('takes the whole stream, told as a pre-copy, with the definition of the guest', async () => {
     await make().ended
     expect(captured()).toMatchObject([
-      { start: { repeats: true, qemuVersion: '7.2.0', guest: { name: 'Model' } }, bytes: 15 },
+      { start: { qemuVersion: '7.2.0', guest: { name: 'Model' } }, bytes: 15 },
     ])
   })
 

@@ -1,10 +1,10 @@
-import { PassThrough, Readable } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { WdockError } from '../../../shared/errors/index.ts'
 import { type PageRun, writeStream } from './builder.ts'
 import { parseHead } from './head.ts'
-import { parseFrom, StreamParser } from './parser.ts'
+import { StreamParser } from './parser.ts'
 import { parseTail } from './tail.ts'
 import {
   cutAt,
@@ -178,19 +178,6 @@ describe('reading a stream', () => {
     expect(() => parser.write(Buffer.alloc(8))).toThrow(full)
     await expect(parser.end()).rejects.toBe(full)
     expect(sink.gotTail).toBeNull()
-  })
-
-  it('reads from a socket, and gives up when it is told to', async () => {
-    const { bytes, memory } = sampleStream(plain)
-    const sink = new KeepingSink()
-    await parseFrom(Readable.from(cutAt(bytes, [100, 5000])), sink)
-    expect(sink.fills).toEqual(memory)
-    const silent = new PassThrough()
-    const aborter = new AbortController()
-    const reading = parseFrom(silent, new KeepingSink(), { signal: aborter.signal })
-    aborter.abort()
-    await expect(reading).rejects.toMatchObject({ code: 'host.cancelled' })
-    expect(silent.destroyed).toBe(true)
   })
 })
 

@@ -4,8 +4,6 @@
  * memory bounded by `streamLimits` whatever the stream says, and that a stream which is not whole and right ends
  * in a named error and never in `end`. Relies on its caller to write one piece after the other.
  */
-import { addAbortSignal, type Readable } from 'node:stream'
-import { fail } from '../../../shared/errors/index.ts'
 import {
   command,
   pageBytes,
@@ -357,25 +355,5 @@ export class StreamParser {
 
   #bad(why: string): Error {
     return badStream(why, this.#readBytes + this.#reader.usedBytes)
-  }
-}
-
-/**
- * Reads a whole stream from `source`, such as a socket, and destroys it in the end.
- * @throws as `StreamParser.write`; host.cancelled; what the source failed with
- */
-export async function parseFrom(
-  source: Readable,
-  sink: StreamSink,
-  options: ParserOptions & { signal?: AbortSignal } = {},
-): Promise<void> {
-  const { signal } = options
-  if (signal !== undefined) addAbortSignal(signal, source)
-  const parser = new StreamParser(sink, options)
-  try {
-    for await (const chunk of source) await parser.write(chunk)
-    await parser.end()
-  } catch (error) {
-    throw signal?.aborted ? fail('host.cancelled', {}, { cause: error }) : error
   }
 }

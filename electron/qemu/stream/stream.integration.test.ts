@@ -20,7 +20,8 @@ import { pause, queryStatus, resume } from '../screen.ts'
 import { demoGuestDir, hasDemoGuest, QemuBench, testDefinition, testSpec } from '../test-guests.ts'
 import { type PageRun, writeStream } from './builder.ts'
 import { type PageContent, pageBytes, type StreamHead, type StreamTail } from './grammar.ts'
-import { parseFrom, type StreamSink } from './parser.ts'
+import { parseSocket } from './parse-socket.ts'
+import type { StreamSink } from './parser.ts'
 import { type PageProvider, type PageSpan, type PostcopyOptions, PostcopySource } from './postcopy-source.ts'
 
 /** Memory of a guest, kept as plainly as can be. */
@@ -134,9 +135,9 @@ async function whyNoUserfaultfd(qmp: QmpSession): Promise<string | null> {
 async function receive(qemu: QemuProcess, onFirstPart: () => void): Promise<Kept> {
   const kept = new Kept()
   const reading = Promise.withResolvers<void>()
-  const server = createServer((socket) => {
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
     server.close()
-    parseFrom(socket, kept, { onFirstPart }).then(reading.resolve, reading.reject)
+    parseSocket(socket, kept, { onFirstPart }).then(reading.resolve, reading.reject)
   })
   await new Promise<void>((resolve) => server.listen(qemu.sockets.outgoing, resolve))
   await startMigration(qemu.qmp, unixUri(qemu.sockets.outgoing))

@@ -41,12 +41,13 @@ function placeText(frames: Manifest['frames'], place: number): string {
 }
 
 function expectedPages({ known, pages }: BuiltCase, region: number): string[] {
-  const { frames, slots } = pages[region] ?? { frames: new Uint32Array(), slots: new Uint8Array() }
-  return Array.from(frames, (frame, page) => {
+  const lies = pages[region]
+  return Array.from({ length: lies?.count ?? 0 }, (_, page) => {
+    const frame = lies?.frameOf(page) ?? holePage
     if (frame === zeroPage) return 'zero'
     if (frame === holePage) return 'hole'
     const place = known.place(frame)
-    return `${known.packId(place?.pack ?? 0).toString('hex')}:${place?.ordinal}:${slots[page]}`
+    return `${known.packId(place?.pack ?? 0).toString('hex')}:${place?.ordinal}:${lies?.slotOf(page)}`
   })
 }
 

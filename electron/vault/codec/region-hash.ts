@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { pageIdBytes } from '../../pages/page-id.ts'
 
-const batchPages = 1024
+const batchPages = 4096
 
 /** Takes pages in order, in batches; a hash call for every 16 bytes would cost more than hashing. */
 export class RegionHasher {
@@ -15,8 +15,16 @@ export class RegionHasher {
 
   /** The page whose id is at `offset` of `ids`. */
   page(ids: Uint8Array, offset = 0): void {
-    const at = this.#next()
-    this.#batch.set(ids.subarray(offset, offset + pageIdBytes), at)
+    if (this.#length === this.#batch.length) this.#flush()
+    for (let byte = 0; byte < pageIdBytes; byte += 1)
+      this.#batch[this.#length + byte] = ids[offset + byte] ?? 0
+    this.#length += pageIdBytes
+  }
+
+  /** Neighbouring pages, whose ids are `ids`. */
+  pages(ids: Uint8Array): void {
+    this.#flush()
+    this.#hash.update(ids)
   }
 
   zeros(count: number): void {
@@ -29,23 +37,22 @@ export class RegionHasher {
 
   /** @returns the hash in hexadecimal digits */
   finish(): string {
-    this.#hash.update(this.#batch.subarray(0, this.#length))
+    this.#flush()
     return this.#hash.digest('hex')
   }
 
   #fill(count: number, value: number): void {
-    for (let page = 0; page < count; page += 1) {
-      const at = this.#next()
-      this.#batch.fill(value, at, at + pageIdBytes)
+    for (let left = count * pageIdBytes; left > 0; ) {
+      if (this.#length === this.#batch.length) this.#flush()
+      const bytes = Math.min(left, this.#batch.length - this.#length)
+      this.#batch.fill(value, this.#length, this.#length + bytes)
+      this.#length += bytes
+      left -= bytes
     }
   }
 
-  #next(): number {
-    if (this.#length === this.#batch.length) {
-      this.#hash.update(this.#batch)
-      this.#length = 0
-    }
-    this.#length += pageIdBytes
-    return this.#length - pageIdBytes
+  #flush(): void {
+    this.#hash.update(this.#batch.subarray(0, this.#length))
+    this.#length = 0
   }
 }

@@ -42,7 +42,7 @@ it('lends a checkpoint from Azure storage by a link, until it is taken back', {
   await desk.beginCapture({
     ...{ captureId, guest: testDefinition(), byDockId: testDockId, byDockName: 'Desk', reason: 'person' },
     ...{ label: { name: 'Mine', note: '', pinned: false }, qemuVersion: '7.2.0', accelerator: 'tcg' },
-    ...{ picturePng: Buffer.from('PNG'), memorySocketPath: null, repeats: false, bootFiles: [bootFile] },
+    ...{ picturePng: Buffer.from('PNG'), memorySocketPath: null, bootFiles: [bootFile] },
   })
   await desk.completeCapture(captureId, { atMs: 1_760_000_000_000, freezeMs: null, frozenBy: 'off' })
   const find = (type: VaultEvent['type']) => events.find((event) => event.type === type)

@@ -67,12 +67,11 @@ export class Uploads {
     }
     this.#beginning.add(captureId)
     try {
-      const { vault, folders, spools } = this.#opened
+      const { vault, spools } = this.#opened
       const capture = await Capture.begin({
         vault,
         start,
         upload: { spool: await spools.create(captureId, 0), ...this.#parts(captureId) },
-        scratchFolder: folders.spool,
         onFirstPart: () => this.#emit({ type: 'capture.first-part', captureId }),
         onRead: (memoryBytes, diskBytes) =>
           this.#emit({ type: 'capture.read', captureId, memoryBytes, diskBytes }),

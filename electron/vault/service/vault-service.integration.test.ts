@@ -105,7 +105,7 @@ async function capture(pc: Pc): Promise<string> {
     ...{ captureId, guest: spec.definition, byDockId: testDockId, byDockName: 'Desk', reason: 'person' },
     label: { name: 'First', note: '', pinned: false },
     ...{ qemuVersion: '7.2.0', accelerator: 'tcg', picturePng: Buffer.from('PNG'), memorySocketPath },
-    ...{ repeats: true, bootFiles: [] },
+    ...{ bootFiles: [] },
   })
   const received = pc.service.memoryCaptured(captureId)
   received.catch(() => {})

@@ -59,8 +59,6 @@ export interface CaptureStart {
   picturePng: Uint8Array | null
   /** Where QEMU is going to connect to with its stream; null for a guest that is off. Short: unix sockets. */
   memorySocketPath: string | null
-  /** The stream is a pre-copy: a page may come several times, and the last one counts. */
-  repeats: boolean
   /** Files that the guest boots from, by SHA-256, with their paths on this PC. */
   bootFiles: readonly { sha256: string; path: string }[]
 }

@@ -53,7 +53,6 @@ function captureStart(): CaptureStart {
       accelerator: 'tcg',
       picturePng: null,
       memorySocketPath: null,
-      repeats: false,
       bootFiles: [bootFile],
     },
   }

@@ -22,7 +22,7 @@ export class MemorySpool implements Spool {
     const parts: Buffer[] = []
     return {
       write: async (more) => {
-        parts.push(...more)
+        parts.push(Buffer.from(more))
       },
       finish: async (contents) => {
         this.files.set(packId.toString('hex'), { bytes: Buffer.concat(parts), contents })

@@ -234,7 +234,7 @@ async function writePack(
     // As pages that do not compress: quicker, and it is the order of writes that is looked at here.
     const content = Buffer.concat(pages.map(({ bytes }) => bytes))
     const sealed = sealFrame(vault.frameKeyOf(packId, ordinal), { packId, ordinal }, content)
-    await file.write([sealed])
+    await file.write(sealed)
     known.frames.settle(firstFrame + ordinal, {
       ...{ pack, ordinal, offset },
       sealedBytes: sealed.length,

@@ -126,8 +126,8 @@ function regionOf(cells: readonly Cell[], kind: ManifestRegion['kind']): RegionP
   const region = new RegionPages(cells.length)
   for (const [page, cell] of cells.entries()) {
     if (cell.kind === 'page') region.set(page, cell.frame, cell.slot)
-    else if (cell.kind === 'hole' && kind === 'disk') region.setHole(page)
-    else region.setZero(page)
+    else if (cell.kind === 'hole' && kind === 'disk') region.setHoles(page, 1)
+    else region.setZeros(page, 1)
   }
   return region
 }

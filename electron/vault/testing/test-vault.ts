@@ -104,7 +104,7 @@ export async function captureImage(
     frameKeyOf: vault.frameKeyOf,
     random: vault.random,
     locations: {
-      zero: (page) => region.setZero(page),
+      zero: (page) => region.setZeros(page, 1),
       page: (page, frame, slot) => region.set(page, frame, slot),
     },
     ...(changes.packBytes === undefined ? {} : { packBytes: changes.packBytes }),
