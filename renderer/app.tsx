@@ -7,6 +7,7 @@ import { CheckpointsPage } from './checkpoints/checkpoints-page.tsx'
 import { KeptGuestPage } from './checkpoints/kept-guest-page.tsx'
 import { DeskPage } from './desk/desk-page.tsx'
 import { GuestPage } from './guest/guest-page.tsx'
+import { keepFocus } from './kit/keep-focus.ts'
 import { Toasts } from './kit/toasts.tsx'
 import { ReceivePage } from './lending/receive-page.tsx'
 import { Logo } from './logo.tsx'
@@ -26,6 +27,7 @@ import { applyTheme } from './state/theme.ts'
 import { VaultPage } from './vault/vault-page.tsx'
 
 export function App({ app }: { app: AppParts }) {
+  useEffect(keepFocus, [])
   return (
     <CSPProvider disableStyleElements>
       <AppContext value={app}>

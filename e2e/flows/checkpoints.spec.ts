@@ -76,18 +76,31 @@ test('a checkpoint of the running guest stands on its timeline, with its picture
   expect(await askGuest(pc, guestId)).toEqual({ boot, sound: true })
 })
 
-test('it gets a name and a note, is pinned and unpinned', async () => {
+test('it gets a name and a note, is pinned and unpinned, and the keyboard is never sent away', async () => {
   const { page } = docks
   const details = theCheckpoint(page)
-  await details.getByRole('button', { name: 'Rename…' }).click()
+  // It was disabled as long as the checkpoint was made.
+  await expect(page.getByRole('button', { name: 'Checkpoint now' })).toBeFocused()
+  const withName = page.getByRole('button', { name: 'With a name…' })
+  await withName.press('Enter')
+  await page.getByRole('textbox', { name: 'Name' }).press('Escape')
+  await expect(withName).toBeFocused()
+  await page.getByRole('button', { name: 'Name it…' }).press('Enter')
   await page.getByRole('textbox', { name: 'Name' }).fill('Before the update')
+  await page.getByRole('textbox', { name: 'Name' }).press('Enter')
+  // “Name it…” has gone.
+  await expect(page.getByRole('button', { name: 'Dismiss' })).toBeFocused()
+  const rename = details.getByRole('button', { name: 'Rename…' })
+  await rename.click()
   await page.getByRole('textbox', { name: 'Note' }).fill('All tests passed here.')
   await page.getByRole('button', { name: 'Save' }).click()
+  await expect(rename).toBeFocused()
   await expect(details.getByRole('heading', { name: 'Before the update' })).toBeVisible()
   await expect(details.getByText('All tests passed here.')).toBeVisible()
   const named = page.getByRole('option', { name: /^Before the update, today/ })
   await details.getByRole('button', { name: 'Pin', exact: true }).click()
   await expect(named).toHaveAccessibleName(/, pinned$/)
+  await expect(details.getByRole('button', { name: 'Unpin' })).toBeFocused()
   await details.getByRole('button', { name: 'Unpin' }).click()
   await expect(named).not.toHaveAccessibleName(/pinned/)
 })

@@ -205,6 +205,7 @@ describe('the vault', () => {
   const ready: VaultState = {
     ...{ kind: 'ready', vaultId: 'v', placeKind: 'folder', placeSentence: 'the folder /mnt/nas' },
     ...{ keySentence: 'In a file.', canLend: false, phraseSeen: false, trouble: null },
+    lentList: { kind: 'read' },
   }
 
   it('is shown, also when there is none', async () => {
@@ -390,6 +391,18 @@ describe('lending', () => {
     expect((await wdock(['revoke', 'deb'])).code).toBe(2)
     await wdock(['revoke', 'deb', '--yes'])
     expect(called('lending.revoke')).toEqual({ shareId: id('e') })
+  })
+
+  it('is said to be missing from a list that could not be read', async () => {
+    const error = fail('store.unreachable', { place: 'the cloud' }).toJSON()
+    const vault: VaultState = {
+      ...{ kind: 'ready', vaultId: 'v', placeKind: 'azure', placeSentence: 'the cloud', keySentence: '' },
+      ...{ canLend: true, phraseSeen: true, trouble: null, lentList: { kind: 'unread', error } },
+    }
+    bench.host.emit({ type: 'vault.changed', vault })
+    const { out, notes } = await wdock(['links'])
+    expect(notes).toMatch(/^Some links may be missing here; .* The cloud does not answer\.\n$/)
+    expect(out).not.toContain('Nothing is lent')
   })
 
   it('is looked at before it is received', async () => {

@@ -27,7 +27,7 @@ export function overview(): string {
     '',
     'Guests and docks are named by name, by id or by how either begins.',
     'Every command takes --json. More about one: wdock help <command>',
-    'Exit codes: 0 done, 1 failed, 2 wrong use, 3 no host runs, 4 blocked, 130 cancelled.',
+    'Exit codes: 0 done, 1 failed, 2 wrong use, 3 not running, 4 blocked, 130 cancelled.',
   )
   return lines.join('\n')
 }

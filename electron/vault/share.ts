@@ -4,7 +4,7 @@
  * either whole or being prepared. What was begun and broken off is done again under new ids of packs: a key seals one
  * frame, once.
  */
-import { fail, isCode, WdockError } from '../../shared/errors/index.ts'
+import { fail, isCode } from '../../shared/errors/index.ts'
 import type { Lending, LentObjects } from '../objects/object-store.ts'
 import { framePages, packFrame, sealFrame } from '../pages/frame.ts'
 import type { FrameCache } from '../pages/frame-cache.ts'
@@ -135,7 +135,7 @@ export interface LentCheckpoint {
   summary: Summary
 }
 
-/** @throws vault.link_preparing, vault.link_dead, vault.bad_link, vault.bad_lent_manifest, what else the store throws */
+/** @throws store.link_dead, vault.link_preparing, vault.bad_link, vault.bad_lent_manifest, what else the store throws */
 export async function readShare(lent: Pick<LentObjects, 'get'>, shareKey: Buffer): Promise<LentCheckpoint> {
   const { objects } = deriveKeys(shareKey)
   const read = async (name: string, limitBytes: number): Promise<Buffer> => {
@@ -153,14 +153,8 @@ export async function readShare(lent: Pick<LentObjects, 'get'>, shareKey: Buffer
 }
 
 function linkFailure(error: unknown): unknown {
-  if (isCode(error, 'store.link_dead'))
-    return fail('vault.link_dead', {}, { cause: error, ...detailOf(error) })
   // The key of another link, or half of one.
-  if (isCode(error, 'vault.damaged_object'))
-    return fail('vault.bad_link', {}, { cause: error, ...detailOf(error) })
-  return error
-}
-
-function detailOf(error: unknown): { detail?: string } {
-  return error instanceof WdockError && error.detail !== null ? { detail: error.detail } : {}
+  if (!isCode(error, 'vault.damaged_object')) return error
+  const { detail } = error
+  return fail('vault.bad_link', {}, { cause: error, ...(detail === null ? {} : { detail }) })
 }

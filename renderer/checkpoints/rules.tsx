@@ -2,7 +2,7 @@
  * When checkpoints of a guest are made by themselves and which are kept: one sentence each, and the form behind a
  * button. The sentences follow what is being chosen, so that nobody has to work out what numbers come to.
  */
-import { type FormEvent, useRef, useState } from 'react'
+import { type FormEvent, useState } from 'react'
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import { type CheckpointRules, defaultCheckpointRules } from '../../shared/models/checkpoint.ts'
 import { Button } from '../kit/button.tsx'
@@ -23,23 +23,15 @@ export function Rules({ guestId }: { guestId: string }) {
       state.checkpointRules.find((each) => each.guestId === guestId)?.rules ?? defaultCheckpointRules,
   )
   const [isOpen, setOpen] = useState(false)
-  const opener = useRef<HTMLButtonElement>(null)
-  function close(): void {
-    setOpen(false)
-    // It is there again when the page is next drawn.
-    requestAnimationFrame(() => opener.current?.focus())
-  }
   return (
     <Section title="Automatic checkpoints">
       {isOpen ? (
-        <RulesForm guestId={guestId} rules={rules} onClose={close} />
+        <RulesForm guestId={guestId} rules={rules} onClose={() => setOpen(false)} />
       ) : (
         <>
           <RulesSentences rules={rules} />
           <div>
-            <Button ref={opener} onClick={() => setOpen(true)}>
-              Change…
-            </Button>
+            <Button onClick={() => setOpen(true)}>Change…</Button>
           </div>
         </>
       )}

@@ -27,6 +27,7 @@ export function MoveButton({ request, label, hint, disabled = false }: MoveButto
   const pending = usePending(moveKey(request))
   const noteId = useId()
   const look = () => {
+    if (disabled) return
     askCheck(client, request).catch(() => undefined)
   }
   return (

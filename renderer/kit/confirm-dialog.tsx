@@ -2,6 +2,7 @@
 import { AlertDialog } from '@base-ui/react/alert-dialog'
 import { type ReactNode, useRef } from 'react'
 import { Button } from './button.tsx'
+import { focusOnPage } from './keep-focus.ts'
 
 interface ConfirmDialogProps {
   title: string
@@ -20,7 +21,7 @@ export function ConfirmDialog(props: ConfirmDialogProps) {
     <AlertDialog.Root open onOpenChange={(open) => !open && props.onClose()}>
       <AlertDialog.Portal>
         <AlertDialog.Backdrop className="backdrop" />
-        <AlertDialog.Popup className="dialog" initialFocus={cancelRef}>
+        <AlertDialog.Popup className="dialog" initialFocus={cancelRef} finalFocus={focusOnPage}>
           <AlertDialog.Title className="dialog__title">{props.title}</AlertDialog.Title>
           <AlertDialog.Description className="dialog__text" render={<div />}>
             {props.children}

@@ -10,6 +10,7 @@ import type { HostClient } from '../client/host-client.ts'
 import { useClient } from '../state/app-context.tsx'
 import { Button } from './button.tsx'
 import { ErrorNotice } from './error-notice.tsx'
+import { focusOnPage } from './keep-focus.ts'
 
 export type Wanted = 'file' | 'folder'
 
@@ -28,7 +29,7 @@ export function FileDialog({ title, wanted, onChoose, onClose }: FileDialogProps
     <Dialog.Root open onOpenChange={(isOpen) => !isOpen && onClose()}>
       <Dialog.Portal>
         <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className="dialog dialog--files">
+        <Dialog.Popup className="dialog dialog--files" finalFocus={focusOnPage}>
           <Dialog.Title className="dialog__title">{title}</Dialog.Title>
           <p className="files__path" title={listing?.path}>
             <bdi>{listing?.path ?? 'Opening …'}</bdi>

@@ -48,7 +48,7 @@ function Lent({ link, brief }: { link: LentLink; brief: boolean }) {
         {!hasEnded && <LentState link={link} />}
       </div>
       <div className="lent__buttons">
-        {link.link !== null && mayWork && <CopyButton look="plain" text={link.link} label="Copy" />}
+        {mayWork && <CopyButton look="plain" text={link.link} label="Copy" />}
         <Button disabled={pending} onClick={() => ask({ kind: 'revoke', link })}>
           {hasEnded ? 'Remove…' : 'Take back…'}
         </Button>
@@ -85,7 +85,5 @@ export function LentState({ link }: { link: LentLink }) {
       </div>
     )
   }
-  return link.link === null ? (
-    <p className="lent__facts">Made on another PC, which has the link itself.</p>
-  ) : null
+  return null
 }

@@ -90,10 +90,17 @@ describe('the list of links', () => {
     )
   })
 
-  it('does not say that nothing is lent while the place does not answer, nor where nothing can be', () => {
-    const away = { ...azureVault, trouble: { error: unreachable, sinceMs: nowMs } }
-    expect(lentListWords(0, away)).toBeNull()
-    expect(lentListWords(2, away)).toMatch(/^Links that other PCs made/)
+  it('says that links may be missing, and why, while the list could not be read', () => {
+    const unread: VaultState = { ...azureVault, lentList: { kind: 'unread', error: unreachable } }
+    for (const count of [0, 2]) {
+      expect(lentListWords(count, unread)).toMatch(
+        /^Some links may be missing here; .* every few minutes\. .*does not answer\.$/,
+      )
+    }
+  })
+
+  it('does not say that nothing is lent while it is being read, nor where nothing can be', () => {
+    expect(lentListWords(0, { ...azureVault, lentList: { kind: 'reading' } })).toBeNull()
     expect(lentListWords(0, folderVault)).toBeNull()
     expect(lentListWords(0, { kind: 'none' })).toBeNull()
   })

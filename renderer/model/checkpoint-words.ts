@@ -71,15 +71,18 @@ function cannotLendWords(placeKind: Extract<VaultState, { kind: 'ready' }>['plac
 }
 
 /**
- * What a list of links does not show: the vault tells a PC of its own links only. Null where nothing can be lent, or
- * what is lent is not known.
+ * What a list of links does not show: the vault tells a PC of its own links only, and that may take a while. Null where
+ * nothing can be lent, and while the list is being read.
  */
 export function lentListWords(linkCount: number, vault: VaultState): string | null {
   if (vault.kind !== 'ready' || !vault.canLend) return null
+  const { lentList } = vault
+  if (lentList.kind === 'reading') return null
+  if (lentList.kind === 'unread') {
+    return `Some links may be missing here; they work all the same. Their list could not be read yet, which is tried again every few minutes. ${lentList.error.message}`
+  }
   const others = 'Links that other PCs made to checkpoints of this vault are listed on those PCs only.'
   if (linkCount > 0) return others
-  // While the place does not answer, links of an earlier day may be missing.
-  if (vault.trouble !== null) return null
   return `Nothing is lent from this PC. To lend something, select a checkpoint of a guest and choose “Lend…”. ${others}`
 }
 

@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { errorShape, errorTable, fail, isCode, toWdockError } from './index.ts'
 
+/** Words of the code for which people have one of their own: the vault, its files, a checkpoint, freeing space. */
+const jargon = /\b(?:stores?|objects?|manifests?|frames?|sweeps?|spools?|page faults?)\b/i
+
 describe('the tree of errors', () => {
   it.each(Object.entries(errorTable))('%s says what happened and what to do in sentences', (_code, spec) => {
     for (const sentence of [spec.says, spec.fix]) {
       if (/^\{\w+\}$/.test(sentence)) continue
       expect(sentence).toMatch(/^[\p{Lu}“{]/u)
       expect(sentence.length).toBeGreaterThan(5)
+      expect(sentence).not.toMatch(jargon)
     }
     expect(spec.says).toMatch(/[.!]$|\{\w+\}$/)
   })

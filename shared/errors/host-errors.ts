@@ -18,7 +18,7 @@ export const hostErrors = {
     permanent: true,
   },
   'host.not_running': {
-    says: 'No Wireless Dock+ host is running for this user.',
+    says: 'Wireless Dock+ is not running for this user.',
     fix: 'Start Wireless Dock+, or: wdock agent (in a checkout: npm start)',
     permanent: false,
   },

@@ -23,7 +23,7 @@ export const storeErrors = {
     permanent: true,
   },
   'store.archived': {
-    says: '{name} was moved to the archive tier and cannot be read.',
+    says: 'The file {name} of the vault was moved to the archive tier of the cloud storage and cannot be read.',
     fix: 'Bring it back to an online tier, and keep rules that archive away from this container.',
     permanent: true,
   },
@@ -63,7 +63,7 @@ export const storeErrors = {
     permanent: true,
   },
   'store.bad_name': {
-    says: '“{name}” cannot be the name of an object.',
+    says: '“{name}” cannot be the name of anything in the place for checkpoints.',
     fix: 'This is a fault of Wireless Dock+. Please report it.',
     permanent: true,
   },
@@ -79,7 +79,7 @@ export const storeErrors = {
   },
   'store.cut': {
     says: 'The connection to {place} broke off.',
-    fix: 'Check the network. What is to be sent waits, and goes on when the store answers again.',
+    fix: 'Check the network. What is to be sent waits, and goes on when there is an answer again.',
     permanent: false,
   },
   'store.drive_failed': {
@@ -118,17 +118,17 @@ export const storeErrors = {
     permanent: true,
   },
   'store.link_dead': {
-    says: 'The link does not work: it is not yet valid, has expired, or was taken back.',
+    says: 'This link does not work: it is not valid yet, has ended, or was taken back.',
     fix: 'Ask the person who gave it to you.',
     permanent: true,
   },
   'store.locked': {
     says: '{place} is locked by another program.',
-    fix: 'End the lease on the container or on what is in it.',
+    fix: 'Look in the Azure portal for a lease on the container, or on what is in it, and end it.',
     permanent: true,
   },
   'store.missing': {
-    says: '{name} is not there any more.',
+    says: 'The file {name} of the vault is not there any more.',
     fix: 'Check the vault to see what is affected.',
     permanent: true,
   },
@@ -168,17 +168,17 @@ export const storeErrors = {
     permanent: true,
   },
   'store.short_read': {
-    says: '{name} is shorter than it should be: it is damaged.',
+    says: 'The file {name} of the vault is shorter than it should be: it is damaged.',
     fix: 'Check the vault to see what is affected.',
     permanent: true,
   },
   'store.timed_out': {
     says: '{place} did not answer in time.',
-    fix: 'Check the network. What is to be sent waits, and goes on when the store answers again.',
+    fix: 'Check the network. What is to be sent waits, and goes on when there is an answer again.',
     permanent: false,
   },
   'store.too_big': {
-    says: '{name} is longer than it can be: it is damaged.',
+    says: 'The file {name} of the vault is longer than it can be: it is damaged.',
     fix: 'Check the vault to see what is affected.',
     permanent: true,
   },
@@ -194,7 +194,7 @@ export const storeErrors = {
   },
   'store.unreachable': {
     says: '{place} does not answer.',
-    fix: 'Check the network. What is to be sent waits, and goes on when the store answers again.',
+    fix: 'Check the network. What is to be sent waits, and goes on when there is an answer again.',
     permanent: false,
   },
   'store.untrusted': {

@@ -93,13 +93,13 @@ export const vaultErrors = {
     permanent: true,
   },
   'vault.damaged_object': {
-    says: 'The object {name} of the vault is damaged or was changed.',
-    fix: 'Check the vault with “wdock vault check”. If the store keeps older versions, bring back the last good one.',
+    says: 'The file {name} of the vault is damaged or was changed.',
+    fix: 'Check the vault with “wdock vault check”. If the place that it is in keeps older versions, bring back the last good one.',
     permanent: true,
   },
   'vault.damaged_vault_file': {
     says: 'The file vault.json of the vault is damaged, or is not a vault’s.',
-    fix: 'If the store keeps older versions of it, bring back the last good one.',
+    fix: 'If the place that it is in keeps older versions of it, bring back the last good one.',
     permanent: true,
   },
   'vault.disk_too_large': {
@@ -127,18 +127,13 @@ export const vaultErrors = {
     fix: 'Log in to the desktop of this PC and unlock the keyring, or enter the recovery phrase.',
     permanent: false,
   },
-  'vault.link_dead': {
-    says: 'This link does not work: it is not valid yet, has ended, or was taken back.',
-    fix: 'Ask the person who gave it to you.',
-    permanent: true,
-  },
   'vault.link_preparing': {
     says: 'The checkpoint behind this link is still being prepared.',
     fix: 'Try again in a few minutes.',
     permanent: false,
   },
   'vault.newer_object': {
-    says: 'The object {name} in the vault was written by a newer Wireless Dock+.',
+    says: 'The file {name} of the vault was written by a newer Wireless Dock+.',
     fix: 'Update Wireless Dock+ on this PC.',
     permanent: true,
   },
@@ -213,8 +208,8 @@ export const vaultErrors = {
     permanent: false,
   },
   'vault.sweep_unsure': {
-    says: 'Nothing was freed: {name} cannot be read, so it is not known what is still needed.',
-    fix: 'Delete that checkpoint if it is lost, or update Wireless Dock+ if a newer one wrote it.',
+    says: 'Nothing was freed: the file {name} of the vault cannot be read, so it is not known what is still needed.',
+    fix: 'Check the vault to see which checkpoint that is. Delete it if it is lost, or update Wireless Dock+ if a newer one wrote it.',
     permanent: true,
   },
   'vault.upload_lost': {

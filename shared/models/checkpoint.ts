@@ -124,6 +124,15 @@ export type VaultPlace = z.infer<typeof vaultPlace>
 export const placeFinding = z.enum(['empty', 'vault', 'other-files', 'no-folder'])
 export type PlaceFinding = z.infer<typeof placeFinding>
 
+/** Whether the list of links that this PC made was read since the vault was opened; until then some may be missing. */
+export const lentListState = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('reading') }),
+  /** Why not. It is tried again every few minutes. */
+  z.object({ kind: z.literal('unread'), error: errorShape }),
+  z.object({ kind: z.literal('read') }),
+])
+export type LentListState = z.infer<typeof lentListState>
+
 export const vaultState = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('none') }),
   z.object({ kind: z.literal('opening'), placeSentence: z.string() }),
@@ -140,6 +149,7 @@ export const vaultState = z.discriminatedUnion('kind', [
     phraseSeen: z.boolean(),
     /** Set while the store does not answer; what is to be sent waits. */
     trouble: z.object({ error: errorShape, sinceMs: z.number() }).nullable(),
+    lentList: lentListState,
   }),
   z.object({ kind: z.literal('failed'), placeSentence: z.string(), error: errorShape }),
 ])
@@ -166,7 +176,7 @@ export const vaultWork = z.object({
 })
 export type VaultWork = z.infer<typeof vaultWork>
 
-/** A link that was given away. */
+/** A link that this PC gave away. */
 export const lentLink = z.object({
   shareId: checkpointId,
   checkpointId,
@@ -176,8 +186,7 @@ export const lentLink = z.object({
   lentAtMs: z.number(),
   startMs: z.number().nullable(),
   endMs: z.number().nullable(),
-  /** The link itself; null where another PC made it. */
-  link: z.string().nullable(),
+  link: z.string(),
   state: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('preparing'), doneBytes: z.number(), totalBytes: z.number() }),
     z.object({ kind: z.literal('ready') }),

@@ -33,7 +33,7 @@ function aboutHost(state: HostState): string {
     ['Version', info.appVersion],
     ['Listens on', listensOn(info)],
     ['QEMU', qemu],
-    ['Accelerator', capabilities?.accelerator.sentence ?? 'looking …'],
+    ['Speed', capabilities?.accelerator.sentence ?? 'looking …'],
     ['Memory', capabilities ? `${formatMemory(capabilities.memoryFreeBytes)} free` : 'looking …'],
     ['Data', info.dataDir],
     ['Key', info.secretsSentence],
@@ -127,18 +127,21 @@ async function watch(call: Call): Promise<Outcome> {
 
 async function quit(call: Call): Promise<Outcome> {
   await (await call.host()).host.quit()
-  return { value: {}, text: 'The host ends. Running guests go on and are found again at its next start.' }
+  return {
+    value: {},
+    text: 'Wireless Dock+ ends. Running guests go on and are found again at its next start.',
+  }
 }
 
 export const hostCommands: readonly Command[] = [
   {
     name: 'agent',
     args: [],
-    says: 'run the host without a window, until Ctrl-C',
+    says: 'run Wireless Dock+ without a window, until Ctrl-C',
     flags: { open: { says: 'open a window on it as well' } },
     run: agent,
   },
-  { name: 'open', args: [], says: 'open a window on the running host', run: open },
+  { name: 'open', args: [], says: 'open a window of the Wireless Dock+ that runs', run: open },
   { name: 'status', args: [], says: 'show this PC, guests, docks and what is going on', run: status },
   {
     name: 'settings',
@@ -147,5 +150,5 @@ export const hostCommands: readonly Command[] = [
     run: settings,
   },
   { name: 'watch', args: [], says: 'print every event as a line of JSON, until Ctrl-C', run: watch },
-  { name: 'quit', args: [], says: 'end the host; running guests go on', run: quit },
+  { name: 'quit', args: [], says: 'end Wireless Dock+; running guests go on', run: quit },
 ]

@@ -1,6 +1,6 @@
 /** Lending a checkpoint by a link, taking it back, and receiving what others lend. */
 import { formatBytes, formatMemory } from '../../../shared/format.ts'
-import type { LentLink, ReceivedLink } from '../../../shared/models/checkpoint.ts'
+import type { LentLink, ReceivedLink, VaultState } from '../../../shared/models/checkpoint.ts'
 import type { HostState } from '../../../shared/models/host-state.ts'
 import { type Call, type Command, type Outcome, usage } from '../command.ts'
 import { confirm, yesFlag } from '../confirm.ts'
@@ -55,8 +55,23 @@ function stateWords({ state }: LentLink): string {
   }
 }
 
+/** Why links may be missing from the list; null where it is whole. */
+function missingWords(vault: VaultState): string | null {
+  if (vault.kind === 'none') return null
+  if (vault.kind === 'failed') return vault.error.message
+  if (vault.kind === 'opening') return 'The vault is still being opened.'
+  const { lentList } = vault
+  if (lentList.kind === 'reading') return 'Their list is still being read.'
+  return lentList.kind === 'unread'
+    ? `Their list could not be read yet, which is tried again every few minutes. ${lentList.error.message}`
+    : null
+}
+
 async function links(call: Call): Promise<Outcome> {
-  const { lentLinks } = await (await call.host()).state.get()
+  const { lentLinks, vault } = await (await call.host()).state.get()
+  const missing = missingWords(vault)
+  if (missing !== null && !call.json)
+    call.io.note(`Some links may be missing here; they work all the same. ${missing}\n`)
   const rows = lentLinks.map((each) => [
     each.shareId.slice(0, 8),
     each.guestName,
@@ -64,10 +79,13 @@ async function links(call: Call): Promise<Outcome> {
     each.startMs === null ? 'at once' : localTime(each.startMs),
     each.endMs === null ? 'for ever' : localTime(each.endMs),
     stateWords(each),
-    each.link ?? 'made on another PC',
+    each.link,
   ])
   const heading = ['ID', 'GUEST', 'OF', 'FROM', 'UNTIL', 'STATE', 'LINK']
-  return { value: { lentLinks }, text: table(heading, rows, 'Nothing is lent from this PC.') }
+  return {
+    value: { lentLinks },
+    text: table(heading, rows, missing === null ? 'Nothing is lent from this PC.' : ''),
+  }
 }
 
 function findLent(state: HostState, word: string): LentLink {

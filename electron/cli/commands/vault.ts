@@ -126,7 +126,7 @@ async function stats(call: Call): Promise<Outcome> {
   const told = await (await call.host()).vault.stats()
   const text = facts([
     ['Checkpoints', String(told.checkpoints)],
-    ['Stored', `${formatBytes(told.storedBytes)} in ${told.packs} packs`],
+    ['Stored', `${formatBytes(told.storedBytes)} in ${told.packs} data files`],
     ['Without sharing', `${formatBytes(told.logicalBytes)} of guest state`],
     ['Unused', `${formatBytes(told.unusedBytes)}, freed by: wdock vault gc`],
   ])
@@ -136,7 +136,8 @@ async function stats(call: Call): Promise<Outcome> {
 async function check(call: Call): Promise<Outcome> {
   const client = await call.host()
   const readData = call.flags['read-data'] === true
-  if (!call.json) call.io.note(readData ? 'Reading everything …\n' : 'Reading what belongs to what …\n')
+  if (!call.json)
+    call.io.note(readData ? 'Reading everything …\n' : 'Looking whether everything is there …\n')
   const result = await followVaultWork(client, 'check', call.io, (signal) =>
     client.vault.check({ readData }, { signal }),
   )
@@ -202,12 +203,12 @@ export const vaultCommands: readonly Command[] = [
     flags: yesFlag,
     run: forget,
   },
-  { name: 'vault stats', args: [], says: 'tell what the vault holds', run: stats },
+  { name: 'vault stats', args: [], says: 'tell what the vault takes and what could be freed', run: stats },
   {
     name: 'vault check',
     args: [],
     says: 'look whether every checkpoint is whole',
-    flags: { 'read-data': { says: 'read every byte, rather than only what belongs to what' } },
+    flags: { 'read-data': { says: 'read every byte back, not only see that everything is there' } },
     run: check,
   },
   { name: 'vault gc', args: [], says: 'free the space that no checkpoint uses', run: sweep },

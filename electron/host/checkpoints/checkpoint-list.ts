@@ -2,14 +2,15 @@
  * The checkpoints that people see: what the vault lists, and what is on its way there. Promises that what is told
  * while a list is being read is not undone by it, and that other PCs' checkpoints appear within a few minutes.
  */
-import { fail, isCode, toWdockError } from '../../../shared/errors/index.ts'
+import { fail, isCode } from '../../../shared/errors/index.ts'
 import type { Checkpoint, CheckpointId, CheckpointLabel } from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { VaultEvent, VaultService } from '../../vault/service/vault-service.ts'
+import type { VaultEvent } from '../../vault/service/vault-service.ts'
 import { hasEnded } from '../operations.ts'
 import type { StateStore } from '../state-store.ts'
 import type { VaultDesk } from './vault-desk.ts'
+import { VaultListing } from './vault-listing.ts'
 
 export interface CheckpointListOptions {
   desk: Pick<VaultDesk, 'opened' | 'onEvent' | 'onOpened' | 'state'>
@@ -18,32 +19,25 @@ export interface CheckpointListOptions {
   log: Log
 }
 
-/** Other PCs add to the vault and delete from it. */
-const lookAgainMs = 5 * 60_000
-
 export class CheckpointList {
   readonly #options: CheckpointListOptions
-  readonly #ending = new AbortController()
-  readonly #stops: (() => void)[]
-  /** What was told since a list began to be read. */
-  #touched: Set<CheckpointId> | null = null
-  #reading: Promise<void> | null = null
+  readonly #listing: VaultListing<Checkpoint>
+  readonly #stop: () => void
 
   constructor(options: CheckpointListOptions) {
     this.#options = options
-    const { desk } = options
-    this.#stops = [
-      desk.onEvent((event) => this.#onEvent(event)),
-      desk.onOpened(() => {
-        void this.refresh()
-      }),
-    ]
-    void this.#lookAgain()
+    this.#listing = new VaultListing({
+      ...options,
+      read: (service) => service.list(),
+      onListed: (listed, told) => this.#onListed(listed, told),
+      onFailed: (error) => options.log.warn('the checkpoints were not listed', { error }),
+    })
+    this.#stop = options.desk.onEvent((event) => this.#onEvent(event))
   }
 
   close(): void {
-    this.#ending.abort()
-    for (const stop of this.#stops) stop()
+    this.#listing.close()
+    this.#stop()
   }
 
   /** @throws vault.checkpoint_missing */
@@ -60,10 +54,7 @@ export class CheckpointList {
 
   /** Reads the list anew. A failure is written down: what is shown stays. */
   async refresh(): Promise<void> {
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = null
-    })
-    await this.#reading
+    await this.#listing.refresh()
   }
 
   /** Changes name, note or pin. @throws vault.checkpoint_missing, store.* */
@@ -118,44 +109,19 @@ export class CheckpointList {
   }
 
   #changed(checkpoint: Checkpoint): void {
-    this.#touched?.add(checkpoint.id)
+    this.#listing.note(checkpoint.id)
     this.#options.store.apply({ type: 'checkpoint.changed', checkpoint })
   }
 
   #removed(id: CheckpointId): void {
-    this.#touched?.add(id)
+    this.#listing.note(id)
     this.#options.store.apply({ type: 'checkpoint.removed', checkpointId: id })
   }
 
-  async #read(): Promise<void> {
-    const { desk, store, log } = this.#options
-    const touched = new Set<CheckpointId>()
-    this.#touched = touched
-    let service: VaultService
-    let listed: Checkpoint[]
-    try {
-      service = desk.opened()
-      listed = await service.list()
-    } catch (error) {
-      log.warn('the checkpoints were not listed', { error: toWdockError(error).toJSON() })
-      return
-    } finally {
-      this.#touched = null
-    }
-    // Forgotten, or another one, meanwhile.
-    if (desk.state.kind !== 'ready' || desk.opened() !== service) return
-    const told = store.state.checkpoints.filter(({ id }) => touched.has(id))
-    const untold = listed.filter(({ id }) => !touched.has(id))
-    store.apply({ type: 'checkpoints.listed', checkpoints: [...told, ...untold] })
-  }
-
-  async #lookAgain(): Promise<void> {
-    const { clock, desk } = this.#options
-    const { signal } = this.#ending
-    for (;;) {
-      await clock.sleep(lookAgainMs, signal).catch(() => {})
-      if (signal.aborted) return
-      if (desk.state.kind === 'ready') await this.refresh()
-    }
+  #onListed(listed: readonly Checkpoint[], told: ReadonlySet<string>): void {
+    const { store } = this.#options
+    const newer = store.state.checkpoints.filter(({ id }) => told.has(id))
+    const others = listed.filter(({ id }) => !told.has(id))
+    store.apply({ type: 'checkpoints.listed', checkpoints: [...newer, ...others] })
   }
 }

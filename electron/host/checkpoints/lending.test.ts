@@ -1,12 +1,12 @@
 /** Links: made, listed, taken back. */
 import { describe, expect, it } from 'vitest'
-import type { LentLink } from '../../../shared/models/checkpoint.ts'
-import type { HostState } from '../../../shared/models/host-state.ts'
-import { systemClock } from '../../platform/clock.ts'
+import { fail } from '../../../shared/errors/index.ts'
+import type { LentLink, LentListState, VaultState } from '../../../shared/models/checkpoint.ts'
 import { silentLog } from '../../platform/log.ts'
 import type { VaultService } from '../../vault/service/vault-service.ts'
 import { StateStore } from '../state-store.ts'
 import { Lending, lendingHandlers } from './lending.ts'
+import { HandClock, settle } from './testing/checkpoint-dock.ts'
 import { BenchDesk, emptyState, serviceOf } from './testing/restore-bench.ts'
 
 const checkpointId = 'c'.repeat(32)
@@ -18,27 +18,47 @@ function lent(shareId: string, changes: Partial<LentLink> = {}): LentLink {
   return { shareId, checkpointId, guestName: 'Web', ...times, link: `wdock:${shareId}`, state, ...changes }
 }
 
-function setUp(answers: Partial<VaultService>, canLend = true) {
-  const service = serviceOf(answers)
-  const ready = {
-    ...{ kind: 'ready', vaultId: 'v', placeKind: 'azure', placeSentence: 'Azure', keySentence: '' },
-    ...{ canLend, phraseSeen: true, trouble: null },
-  } as Extract<HostState['vault'], { kind: 'ready' }>
-  const store = new StateStore({ ...emptyState('/nowhere'), vault: ready })
-  const opened: ((service: VaultService) => void)[] = []
-  const desk = Object.assign(new BenchDesk(service), {
-    state: ready,
-    onOpened: (listener: (service: VaultService) => void) => {
-      opened.push(listener)
-      return () => {}
-    },
-  })
-  const lending = new Lending({ desk, store, clock: systemClock, log: silentLog })
-  const open = async (): Promise<void> => {
-    for (const listener of opened) listener(service)
-    await new Promise((resolve) => setImmediate(resolve))
+/** The desk as lending sees it, over a state. */
+class LendingDesk extends BenchDesk {
+  readonly #store: StateStore
+  #opened: (service: VaultService) => void = () => {}
+
+  constructor(service: VaultService, store: StateStore) {
+    super(service)
+    this.#store = store
   }
-  return { lending, desk, store, open }
+
+  get state(): VaultState {
+    return this.#store.state.vault
+  }
+
+  onOpened(listener: (service: VaultService) => void): () => void {
+    this.#opened = listener
+    return () => {}
+  }
+
+  noteLentList(lentList: LentListState): void {
+    const { state } = this
+    if (state.kind === 'ready') this.#store.apply({ type: 'vault.changed', vault: { ...state, lentList } })
+  }
+
+  async open(): Promise<void> {
+    this.#opened(this.current)
+    await settle()
+  }
+}
+
+function setUp(answers: Partial<VaultService>, canLend = true) {
+  const vault: VaultState = {
+    ...{ kind: 'ready', vaultId: 'v', placeKind: 'azure', placeSentence: 'Azure', keySentence: '' },
+    ...{ canLend, phraseSeen: true, trouble: null, lentList: { kind: 'reading' } },
+  }
+  const store = new StateStore({ ...emptyState('/nowhere'), vault })
+  const desk = new LendingDesk(serviceOf(answers), store)
+  const clock = new HandClock()
+  const lending = new Lending({ desk, store, clock, log: silentLog })
+  const shown = () => store.state.lentLinks.map(({ shareId }) => shareId)
+  return { lending, desk, store, clock, shown, open: () => desk.open() }
 }
 
 describe('lending', () => {
@@ -54,8 +74,8 @@ describe('lending', () => {
   })
 
   it('refuses times at which the link would never work', async () => {
-    const { lending } = setUp({})
-    const nowMs = Date.now()
+    const { lending, clock } = setUp({})
+    const nowMs = clock.nowMs()
     const spans = [
       { startMs: null, endMs: nowMs - 1 },
       { startMs: nowMs + 2000, endMs: nowMs + 1000 },
@@ -93,11 +113,67 @@ describe('lending', () => {
     expect(store.state.lentLinks).toHaveLength(1)
   })
 
-  it('lists what the vault knows when it is opened, links of other PCs too', async () => {
-    const { store, open } = setUp({ lent: async () => [lent('b'.repeat(32), { link: null })] })
+  it('lists what the vault knows when it is opened, and nothing else', async () => {
+    const { store, shown, open } = setUp({ lent: async () => [lent('b'.repeat(32))] })
     store.apply({ type: 'lent.changed', link: lent('a'.repeat(32)) })
     await open()
-    expect(store.state.lentLinks.map(({ shareId }) => shareId)).toEqual(['b'.repeat(32)])
+    expect(shown()).toEqual(['b'.repeat(32)])
+    expect(store.state.vault).toMatchObject({ lentList: { kind: 'read' } })
+  })
+
+  it('reads a list later that could not be read, and says so until then', async () => {
+    let away = true
+    const { store, shown, open, clock } = setUp({
+      lent: async () => {
+        if (away) throw fail('store.unreachable', { place: 'Azure' })
+        return [lent('b'.repeat(32))]
+      },
+    })
+    await open()
+    const unread = { lentList: { kind: 'unread', error: { code: 'store.unreachable' } } }
+    expect(store.state.vault).toMatchObject(unread)
+    away = false
+    await clock.pass(5 * 60_000)
+    expect(shown()).toEqual(['b'.repeat(32)])
+    expect(store.state.vault).toMatchObject({ lentList: { kind: 'read' } })
+    away = true
+    await clock.pass(5 * 60_000)
+    expect(shown()).toEqual(['b'.repeat(32)])
+    expect(store.state.vault).toMatchObject({ lentList: { kind: 'read' } })
+  })
+
+  it('does not let a list undo what was told while it was read', async () => {
+    const listed = Promise.withResolvers<LentLink[]>()
+    const preparing = { kind: 'preparing', doneBytes: 0, totalBytes: 9 } as const
+    const { lending, store, desk, shown, open } = setUp({
+      lent: () => listed.promise,
+      lend: async () => lent('a'.repeat(32)),
+      revoke: async () => {},
+    })
+    await open()
+    await lending.lend(checkpointId, never)
+    desk.tell({ type: 'share.changed', link: lent('b'.repeat(32)) })
+    await lending.revoke('c'.repeat(32))
+    listed.resolve([lent('b'.repeat(32), { state: preparing }), lent('c'.repeat(32))])
+    await settle()
+    expect(shown()).toEqual(['a'.repeat(32), 'b'.repeat(32)])
+    expect(store.state.lentLinks[1]).toMatchObject({ state: { kind: 'ready' } })
+  })
+
+  it('shows no list of a vault that was forgotten while it was read, but that of the next one', async () => {
+    const lists = [Promise.withResolvers<LentLink[]>(), Promise.withResolvers<LentLink[]>()]
+    let asked = 0
+    const { store, shown, open } = setUp({ lent: async () => (await lists[asked++]?.promise) ?? [] })
+    const { vault } = store.state
+    await open()
+    store.apply({ type: 'vault.changed', vault: { ...vault, vaultId: 'w' } as VaultState })
+    await open()
+    lists[0]?.resolve([lent('a'.repeat(32))])
+    await settle()
+    expect(shown()).toEqual([])
+    lists[1]?.resolve([lent('b'.repeat(32))])
+    await settle()
+    expect(shown()).toEqual(['b'.repeat(32)])
   })
 
   it('takes a link as it was pasted, with what stands around it', async () => {

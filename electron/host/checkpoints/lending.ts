@@ -1,20 +1,21 @@
 /**
  * Links to single checkpoints: made, listed, taken back, looked at. Promises that the list in the state is what the vault
- * knows of the links that this PC made, and that one that was taken back does not come back by a late word of
- * its preparation. What a link leads to is restored by `restore.ts`.
+ * knows of the links that this PC made, that a list which could not be read is read later and said to be missing until
+ * then, and that a link that was taken back does not come back by a late word of its preparation. What a link leads to
+ * is restored by `restore.ts`.
  */
 import type { ContractHandlers } from '../../../shared/contract-handlers.ts'
-import { fail, toWdockError } from '../../../shared/errors/index.ts'
+import { type ErrorShape, fail } from '../../../shared/errors/index.ts'
 import type { CheckpointId, LentLink, ReceivedLink } from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { VaultService } from '../../vault/service/vault-service.ts'
 import type { StateStore } from '../state-store.ts'
 import type { Restores } from './restore.ts'
 import type { VaultDesk } from './vault-desk.ts'
+import { VaultListing } from './vault-listing.ts'
 
 export interface LendingOptions {
-  desk: Pick<VaultDesk, 'opened' | 'service' | 'onEvent' | 'onOpened' | 'state'>
+  desk: Pick<VaultDesk, 'opened' | 'service' | 'onEvent' | 'onOpened' | 'noteLentList' | 'state'>
   store: StateStore
   clock: Clock
   log: Log
@@ -29,23 +30,25 @@ export class Lending {
   readonly #options: LendingOptions
   /** Taken back; their preparation may still be told of. */
   readonly #revoked = new Set<CheckpointId>()
-  readonly #stops: (() => void)[]
+  readonly #listing: VaultListing<LentLink>
+  readonly #stop: () => void
 
   constructor(options: LendingOptions) {
     this.#options = options
-    const { desk } = options
-    this.#stops = [
-      desk.onEvent((event) => {
-        if (event.type === 'share.changed') this.#show(event.link)
-      }),
-      desk.onOpened((service) => {
-        void this.#list(service)
-      }),
-    ]
+    this.#listing = new VaultListing({
+      ...options,
+      read: (service) => service.lent(),
+      onListed: (links, told) => this.#onListed(links, told),
+      onFailed: (error) => this.#onFailed(error),
+    })
+    this.#stop = options.desk.onEvent((event) => {
+      if (event.type === 'share.changed') this.#show(event.link)
+    })
   }
 
   close(): void {
-    for (const stop of this.#stops) stop()
+    this.#listing.close()
+    this.#stop()
   }
 
   /**
@@ -61,8 +64,6 @@ export class Lending {
     if (endMs !== null && endMs <= Math.max(clock.nowMs(), startMs ?? 0)) throw fail('vault.bad_span')
     const lent = await service.lend(id, { startMs, endMs })
     this.#show(lent)
-    if (lent.link === null)
-      throw fail('host.unexpected', {}, { detail: 'the vault made a share without a link' })
     return { shareId: lent.shareId, link: lent.link }
   }
 
@@ -79,23 +80,26 @@ export class Lending {
   }
 
   #show(link: LentLink): void {
+    this.#listing.note(link.shareId)
     if (!this.#revoked.has(link.shareId)) this.#options.store.apply({ type: 'lent.changed', link })
   }
 
-  async #list(service: VaultService): Promise<void> {
-    const { store, desk, log } = this.#options
-    try {
-      const links = await service.lent()
-      // Forgotten, or another one, meanwhile.
-      if (desk.state.kind !== 'ready' || desk.opened() !== service) return
-      const known = new Set(links.map(({ shareId }) => shareId))
-      for (const { shareId } of store.state.lentLinks) {
-        if (!known.has(shareId)) store.apply({ type: 'lent.removed', shareId })
-      }
-      for (const link of links) this.#show(link)
-    } catch (error) {
-      log.warn('the lent links were not listed', { error: toWdockError(error).toJSON() })
+  #onListed(links: readonly LentLink[], told: ReadonlySet<string>): void {
+    const { store, desk } = this.#options
+    const known = new Set([...told, ...links.map(({ shareId }) => shareId)])
+    for (const { shareId } of store.state.lentLinks) {
+      if (!known.has(shareId)) store.apply({ type: 'lent.removed', shareId })
     }
+    for (const link of links) if (!told.has(link.shareId)) this.#show(link)
+    desk.noteLentList({ kind: 'read' })
+  }
+
+  /** Links are made and taken back by this PC only: a list that was read before still holds. */
+  #onFailed(error: ErrorShape): void {
+    const { desk, log } = this.#options
+    log.warn('the lent links were not listed', { error })
+    const { state } = desk
+    if (state.kind === 'ready' && state.lentList.kind !== 'read') desk.noteLentList({ kind: 'unread', error })
   }
 }
 

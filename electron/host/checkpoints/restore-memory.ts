@@ -59,7 +59,8 @@ async function slowSentence(
 ): Promise<string> {
   const slow = 'All of it is fetched before the guest runs.'
   const setting = await readSetting(settingPath).catch(() => null)
-  if (setting === null) return `${slow} A Linux kernel with userfaultfd would let it run at once.`
+  if (setting === null)
+    return `${slow} A Linux kernel that brings memory in late (userfaultfd) would let it run at once.`
   if (setting.trim() !== '0') return `${slow} QEMU on this PC cannot let it run at once.`
   // QEMU opens the device since 8.1 (util/userfaultfd.c).
   const { major, minor } = version.qemu

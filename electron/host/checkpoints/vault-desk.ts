@@ -11,7 +11,12 @@ import {
   toWdockError,
   type WdockError,
 } from '../../../shared/errors/index.ts'
-import type { PlaceFinding, VaultPlace, VaultState } from '../../../shared/models/checkpoint.ts'
+import type {
+  LentListState,
+  PlaceFinding,
+  VaultPlace,
+  VaultState,
+} from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { KeyPlace, KeyStore } from '../../vault/key-store.ts'
@@ -168,6 +173,11 @@ export class VaultDesk {
     })
   }
 
+  /** Shows whether the list of links was read. */
+  noteLentList(lentList: LentListState): void {
+    this.#change({ lentList })
+  }
+
   /** Notes when space was freed. */
   async noteSweep(atMs: number): Promise<void> {
     await this.#options.file.change({ sweptAtMs: atMs })
@@ -287,6 +297,7 @@ export class VaultDesk {
       canLend,
       phraseSeen: chosen.phraseSeen,
       trouble: null,
+      lentList: { kind: 'reading' },
     })
     for (const listener of [...this.#openedListeners]) listener(this.service())
   }

@@ -63,7 +63,7 @@ it('lends a checkpoint from Azure storage by a link, until it is taken back', {
 
   await desk.revoke(lent.shareId)
   expect(await desk.lent()).toEqual([])
-  await expect(friend.lookAtLink(link)).rejects.toSatisfy((error) => isCode(error, 'vault.link_dead'))
+  await expect(friend.lookAtLink(link)).rejects.toSatisfy((error) => isCode(error, 'store.link_dead'))
   await expect(friend.lookAtLink(link.slice(0, -2))).rejects.toSatisfy((error) =>
     isCode(error, 'vault.bad_link'),
   )

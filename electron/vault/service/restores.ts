@@ -60,7 +60,7 @@ export class Restores {
     })
   }
 
-  /** @throws vault.bad_link, vault.link_dead, vault.link_preparing, what the place of the link says else */
+  /** @throws store.link_dead, vault.bad_link, vault.link_preparing, what the place of the link says else */
   async beginFromLink(restoreId: string, text: string): Promise<CheckpointFacts> {
     return await this.#reserve(restoreId, async () => {
       const { lent, manifest, summary } = await this.#openLink(text)

@@ -34,6 +34,7 @@ export class Shares {
   readonly #folder: string
   readonly #links = new Map<string, LentLink>()
   readonly #preparing = new Map<string, { over: AbortController; ended: Promise<void> }>()
+  #resumed: Promise<void> = Promise.resolve()
   #closing = false
 
   constructor(opened: OpenedVaultParts, emit: (event: VaultEvent) => void) {
@@ -42,8 +43,13 @@ export class Shares {
     this.#folder = join(opened.folders.spool, 'shares', opened.vault.vaultId)
   }
 
-  /** Goes on with what an earlier run of this program left. */
-  async resumeAll(): Promise<void> {
+  /** Goes on with what an earlier run of this program left. Never rejects. */
+  resumeAll(): Promise<void> {
+    this.#resumed = this.#resumeAll()
+    return this.#resumed
+  }
+
+  async #resumeAll(): Promise<void> {
     for (const shareId of (await readdir(this.#folder).catch(() => [])).filter(isObjectId)) {
       try {
         const link = await this.#readJournal(shareId)
@@ -95,10 +101,11 @@ export class Shares {
     await rm(this.#path(shareId), { force: true })
   }
 
-  /** What is lent now: of this PC with links, of others without. @throws what the store throws */
+  /** What is lent by links of this PC now. @throws what the store throws */
   async list(): Promise<LentLink[]> {
     const { lending } = this.#opened.vault.store
     if (lending === null) return []
+    await this.#resumed
     const found: LentLink[] = []
     for await (const { shareId } of lending.list()) {
       const ours = this.#links.get(shareId)
@@ -159,7 +166,7 @@ export class Shares {
         if (!isUnreadable(error)) throw error
         return null
       })
-    const { shareKey } = parseLink(link.link ?? '')
+    const { shareKey } = parseLink(link.link)
     const shown = summary ?? { head: summaryOfManifest(manifest), picture: null }
     // What its owner calls it is not for others.
     const label = { name: '', note: '', pinned: false }
