@@ -114,6 +114,8 @@ async function checkpoints(
 ): Promise<Point[]> {
   const { link, place } = await rig.behindLink({ bitsPerS: 1e9, roundTripMs: 0 }, await rig.azurePlace())
   await dock.client.vault.create(place)
+  // The first of a guest is not one of many (docs/known-issues.md); the table of stalls has it.
+  await keepCheckpoint(dock, guestId)
   const points: Point[] = []
   await forEachSize(times, async (megabytes, more) => {
     const answer = await askGuest(dock, guestId, `fill ${more}`)

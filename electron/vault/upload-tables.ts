@@ -32,8 +32,7 @@ export async function sendTables(
   const { head, picture } = decodeSummary('spool/summary', await spool.readPart('summary'))
   const summary = { ...head, id: uploadId, addedBytes, wholeBytes: wholeBytesOf(manifest) }
   const payload = encodeSummary({ head: summary, picture })
-  await vault.objects.write(prefixes.summaries + uploadId, payload, options)
-  return addedBytes + payload.length
+  return addedBytes + (await vault.objects.write(prefixes.summaries + uploadId, payload, options))
 }
 
 /** @returns how many bytes the index has */
@@ -48,11 +47,8 @@ async function sendIndex(
   for (const part of indexParts(packs)) {
     const name = prefixes.index + partId(uploadId, number)
     number += 1
-    const payload = encodeIndex(part)
-    sentBytes += payload.length
-    if ((await vault.objects.sizeOf(name, options)) === null) {
-      await vault.objects.write(name, payload, options)
-    }
+    const there = await vault.objects.sizeOf(name, options)
+    sentBytes += there ?? (await vault.objects.write(name, encodeIndex(part), options))
   }
   return sentBytes
 }

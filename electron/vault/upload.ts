@@ -320,11 +320,11 @@ export class Upload {
     const options = { signal: this.#over.signal }
     const manifest = await this.#manifest()
     manifest.head.checkpointId = id
-    const payload = encodeManifest(manifest)
-    const addedBytes = payload.length + (await sendTables(this.#vault, this.#spool, id, manifest, options))
-    await this.#enter({ phase: 'publishing' })
     const name = prefixes.checkpoints + id
-    const isFirst = await objects.decide(name, payload, options)
+    const sealed = objects.seal(name, encodeManifest(manifest))
+    const addedBytes = sealed.length + (await sendTables(this.#vault, this.#spool, id, manifest, options))
+    await this.#enter({ phase: 'publishing' })
+    const isFirst = await objects.store.putNew(name, sealed, options)
     // Nobody else puts content under this name: it was put before a crash.
     const isOurs = isFirst || (await objects.decided(name, options)) === 'content'
     return isOurs ? { checkpointId: id, addedBytes } : null

@@ -90,9 +90,11 @@ export class VaultObjects {
     await this.#cache?.keepOnly(prefix, ids)
   }
 
-  /** Writes an object over an older one. */
-  async write(name: string, payload: Buffer, options?: CallOptions): Promise<void> {
-    await this.store.put(name, this.seal(name, payload), options)
+  /** Writes an object over an older one. @returns how long it is, sealed */
+  async write(name: string, payload: Buffer, options?: CallOptions): Promise<number> {
+    const sealed = this.seal(name, payload)
+    await this.store.put(name, sealed, options)
+    return sealed.length
   }
 
   /** Puts a name that is decided once. @returns whether this was the first */
