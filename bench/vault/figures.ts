@@ -5,18 +5,16 @@
  * gap between the guest's ticks.
  */
 import { mkdir } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { DockProcess } from '../../electron/testing/dock-process.ts'
 import type { BenchRow } from '../lib/report.ts'
 import { keepCheckpoint } from './keep.ts'
 import { Link, type LinkShape } from './link.ts'
+import { PlainGuest, type Stopped } from './plain-guest.ts'
 import { measuredRow, type Repetitions } from './plan.ts'
-import { askGuest, type Rig, withRig } from './rig.ts'
+import { askGuest, freePort, type Rig, withRig } from './rig.ts'
 import { worstGap } from './stall.ts'
-import { StopAndCopy, type Stopped } from './stop-and-copy.ts'
 
 interface FigureLink {
   name: string
@@ -80,7 +78,7 @@ async function stopAndCopy(
   const sinkPort = await freePort()
   const folder = join(rig.folder, 'p')
   await mkdir(folder)
-  const peer = await StopAndCopy.start(model, guestId, folder, sinkPort)
+  const peer = await PlainGuest.start(model, guestId, folder, sinkPort)
   const points: Point[] = []
   try {
     await forEachSize(times, async (megabytes, more) => {
@@ -89,7 +87,7 @@ async function stopAndCopy(
       for (const { name, shape } of links) {
         const link = await Link.open(shape, sinkPort)
         try {
-          const stopped = await peer.copy(link, shape.bitsPerS, known?.stateBytes ?? null)
+          const stopped = await peer.stopAndCopy(link, shape.bitsPerS, known?.stateBytes ?? null)
           known ??= stopped
           points.push({ megabytes, link: name, ...stopped })
           tell(`stop and copy, ${megabytes} MB, ${name}: ${JSON.stringify(stopped)}`)
@@ -156,12 +154,4 @@ async function downtimeOf(dock: DockProcess, guestId: string): Promise<number> {
   } finally {
     witness.close()
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return port
 }

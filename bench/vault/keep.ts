@@ -1,8 +1,7 @@
 /** Making one checkpoint through the contract, as a person does, with the time of each step. */
-import { setTimeout as wait } from 'node:timers/promises'
 import type { DockProcess } from '../../electron/testing/dock-process.ts'
 import type { Checkpoint } from '../../shared/models/checkpoint.ts'
-import type { HostState } from '../../shared/models/host-state.ts'
+import { applyHostEvent, type HostEvent, type HostState } from '../../shared/models/host-state.ts'
 import type { CheckpointPhase } from '../../shared/models/operation.ts'
 
 export interface Kept {
@@ -18,7 +17,6 @@ export interface Kept {
   phases: Partial<Record<CheckpointPhase, number>>
 }
 
-const lookEveryMs = 20
 const longestMs = 600_000
 
 /** @param until what is waited for @throws Error when it fails */
@@ -28,30 +26,35 @@ export async function keepCheckpoint(
   until: 'kept' | 'published' = 'published',
 ): Promise<Kept> {
   const phases: Kept['phases'] = {}
+  const events = await dock.client.state.watch()
   const startedMs = performance.now()
   const { operationId } = await dock.client.checkpoints.make({ guestId, label: {} })
-  const kept = await poll(dock, (state) => {
+  let keptMs: number | null = null
+  for await (const state of statesOf(events, AbortSignal.timeout(longestMs))) {
     const operation = state.operations.find(({ id }) => id === operationId)
-    if (operation?.work.kind !== 'checkpoint') return null
-    phases[operation.work.phase] ??= performance.now()
-    if (operation.state.kind === 'running' || operation.state.kind === 'cancelling') return null
+    if (operation?.work.kind !== 'checkpoint') continue
+    const { phase, checkpointId } = operation.work
+    phases[phase] ??= performance.now()
+    if (operation.state.kind === 'running' || operation.state.kind === 'cancelling') continue
     if (operation.state.kind !== 'done') throw new Error(`a checkpoint: ${JSON.stringify(operation.state)}`)
-    return operation.work.checkpointId
-  })
-  const keptMs = performance.now()
-  const found = await poll(dock, ({ checkpoints }) => {
-    const checkpoint = checkpoints.find(({ id }) => id === kept)
-    return checkpoint && (until === 'kept' || checkpoint.place.kind === 'vault') ? checkpoint : null
-  })
-  const publishedMs = until === 'kept' ? null : performance.now()
-  return { checkpoint: found, startedMs, keptMs, publishedMs, phases }
+    keptMs ??= performance.now()
+    const checkpoint = state.checkpoints.find(({ id }) => id === checkpointId)
+    if (checkpoint === undefined || (until === 'published' && checkpoint.place.kind !== 'vault')) continue
+    const publishedMs = until === 'kept' ? null : performance.now()
+    return { checkpoint, startedMs, keptMs, publishedMs, phases }
+  }
+  throw new Error('the dock has ended')
 }
 
-async function poll<T>(dock: DockProcess, find: (state: HostState) => T | null): Promise<T> {
-  for (const endMs = performance.now() + longestMs; ; ) {
-    const found = find(await dock.state())
-    if (found !== null) return found
-    if (performance.now() > endMs) throw new Error('a checkpoint took too long')
-    await wait(lookEveryMs)
+/** The state, whenever it has changed, as a window gets it: asking for it on and on would take the guest's processor. */
+async function* statesOf(
+  events: AsyncIterable<HostEvent>,
+  signal: AbortSignal,
+): AsyncGenerator<HostState, undefined> {
+  let state: HostState | null = null
+  for await (const event of events) {
+    signal.throwIfAborted()
+    state = applyHostEvent(state, event)
+    if (state !== null) yield state
   }
 }

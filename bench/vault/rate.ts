@@ -61,7 +61,6 @@ export async function measureRate(times: Repetitions, tell: (text: string) => vo
   })
 }
 
-/** Looked at every 20 ms: what is over sooner counts to its neighbour. */
 function splitOf({ startedMs, keptMs, publishedMs, phases }: Kept): Split {
   const finishing = phases.finishing ?? keptMs
   const disk = phases['reading-disk'] ?? finishing

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Azurite, startAzurite } from '../../electron/objects/azurite.ts'
@@ -169,3 +170,12 @@ export async function untilRehearsed(
 }
 
 const rehearsedWords = '"a checkpoint was rehearsed"'
+
+/** Of loopback, free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return port
+}

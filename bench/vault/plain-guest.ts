@@ -1,7 +1,8 @@
 /**
- * The paper's way of keeping a guest, done with plain QEMU: it stops, all of its state crosses the link, it goes on. Promises
- * the same machine, disk and load as the dock's guest beside it, and a downtime read off the guest's own ticks; where the
- * link is so slow that nobody would wait, the rate of the first part, and the downtime that follows from it.
+ * A guest of plain QEMU, to measure beside: kept the paper's way, in which it stops, all of its state crosses a link, and it
+ * goes on; or sent live into nothing, which is the least that keeping it live can cost. Promises the same machine, disk and
+ * load as the dock's guest beside it, and a downtime read off the guest's own ticks; where the link is so slow that nobody
+ * would wait, the rate of the first part, and the downtime that follows from it.
  */
 import { readFile, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
@@ -41,14 +42,14 @@ const settleMs = 10_000
 const afterMs = 300
 const unlimitedBytesPerS = 10e9
 
-export class StopAndCopy {
+export class PlainGuest {
+  readonly witness: WitnessReader
   readonly #process: QemuProcess
-  readonly #witness: WitnessReader
   readonly #sink: Server
 
   private constructor(process: QemuProcess, witness: WitnessReader, sink: Server) {
     this.#process = process
-    this.#witness = witness
+    this.witness = witness
     this.#sink = sink
   }
 
@@ -58,7 +59,7 @@ export class StopAndCopy {
     guestId: string,
     folder: string,
     sinkPort: number,
-  ): Promise<StopAndCopy> {
+  ): Promise<PlainGuest> {
     const path = join(model.guestDir(guestId), 'guest.json')
     const { definition } = guestRecord.parse(JSON.parse(await readFile(path, 'utf8')))
     const process = await launch(model, { ...definition, id: systemRandom.uuid() }, folder)
@@ -67,16 +68,16 @@ export class StopAndCopy {
     const witness = await WitnessReader.connect(join(folder, 'witness.sock'))
     await witness.waitForTicks(10, bootTimeoutMs)
     await wait(settleMs)
-    return new StopAndCopy(process, witness, sink)
+    return new PlainGuest(process, witness, sink)
   }
 
   async fill(megabytes: number): Promise<void> {
-    const answer = await this.#witness.ask(`fill ${megabytes}`, 120_000)
+    const answer = await this.witness.ask(`fill ${megabytes}`, 120_000)
     if (answer !== 'fill ok') throw new Error(`the guest answered: ${answer}`)
   }
 
-  /** @param knownBytes of its state, from a run before; null where there was none */
-  async copy(link: Link, bitsPerS: number, knownBytes: number | null): Promise<Stopped> {
+  /** Stops it for the copy. @param knownBytes of its state, from a run before; null where there was none */
+  async stopAndCopy(link: Link, bitsPerS: number, knownBytes: number | null): Promise<Stopped> {
     const { qmp } = this.#process
     const fromMs = performance.now()
     const bytesBefore = link.bytes.up
@@ -92,19 +93,29 @@ export class StopAndCopy {
       await cancelMigration(qmp)
       await waitForMigrationStatus(qmp, ['cancelled', 'failed'], { timeoutMs: bootTimeoutMs })
       await cont(qmp)
-      await this.#witness.waitForTicks(10)
+      await this.witness.waitForTicks(10)
       return { downtimeS: knownBytes / bytesPerS, stateBytes: knownBytes, isComputed: true }
     }
     await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: 2 * longestMs })
     await cont(qmp)
-    await this.#witness.waitForTicks(10)
+    await this.witness.waitForTicks(10)
     await wait(afterMs)
-    const downtimeMs = worstGap(this.#witness, { fromMs, toMs: performance.now() })
+    const downtimeMs = worstGap(this.witness, { fromMs, toMs: performance.now() })
     return { downtimeS: downtimeMs / 1000, stateBytes: link.bytes.up - bytesBefore, isComputed: false }
   }
 
+  /** While it runs, with what QEMU makes of the downtime by itself. @returns once it runs on */
+  async copyLive(sinkPort: number): Promise<void> {
+    const { qmp } = this.#process
+    await setCapabilities(qmp, ['events'])
+    await setParameters(qmp, { maxBandwidthBytesPerSecond: unlimitedBytesPerS })
+    await migrate(qmp, `tcp:127.0.0.1:${sinkPort}`)
+    await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: longestMs })
+    await cont(qmp)
+  }
+
   async end(): Promise<void> {
-    this.#witness.close()
+    this.witness.close()
     this.#sink.close()
     await this.#process.kill()
   }
