@@ -166,8 +166,7 @@ export class Packer {
     this.#open = null
     await this.#appended
     if (this.#failure !== null) throw this.#failure
-    await this.#writer.finish()
-    await this.#press.close()
+    await Promise.all([this.#writer.finish(), this.#press.close()])
     return this.totals
   }
 

@@ -36,3 +36,14 @@ it('the hash of a region is the same whatever order its pages come in: that of t
     { numRuns: 60 },
   )
 })
+
+it('the hash of a region of which nothing is there is that of holes, each time', () => {
+  const expected = createHash('sha256')
+    .update(Buffer.alloc(5000 * pageIdBytes, 0xff))
+    .digest('hex')
+  for (const order of ['any', 'any', 'in-order'] as const) {
+    const table = new RegionTable(5000, order)
+    if (order === 'in-order') table.holes(0, 5000)
+    expect(table.idsSha256()).toBe(expected)
+  }
+})

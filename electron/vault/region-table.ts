@@ -6,7 +6,7 @@
  * Memory: five bytes a page up to the last hole, and 16 more where pages come in any order.
  */
 import { pageIdBytes } from '../pages/page-id.ts'
-import { RegionHasher } from './codec/region-hash.ts'
+import { hashOfHoles, RegionHasher } from './codec/region-hash.ts'
 import { holePage, RegionPages, zeroPage } from './manifest-builder.ts'
 
 export class RegionTable {
@@ -43,6 +43,7 @@ export class RegionTable {
     const ids = this.#ids
     if (ids === null) return this.#hasher.finish()
     const { count, end: last } = this.pages
+    if (last === 0) return hashOfHoles(count)
     for (let page = 0; page < last; ) {
       const kind = this.#kindOf(page)
       let end = page + 1

@@ -56,3 +56,17 @@ export class RegionHasher {
     this.#length = 0
   }
 }
+
+/** Room for memory that is not plugged in is the same at each checkpoint of a guest, and large. */
+const ofHoles = new Map<number, string>()
+
+/** The hash of a region that is one hole, remembered. */
+export function hashOfHoles(pages: number): string {
+  const known = ofHoles.get(pages)
+  if (known !== undefined) return known
+  const hasher = new RegionHasher()
+  hasher.holes(pages)
+  const hash = hasher.finish()
+  ofHoles.set(pages, hash)
+  return hash
+}
