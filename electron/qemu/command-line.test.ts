@@ -27,6 +27,19 @@ describe('the command line', () => {
     expect(buildCommandLine(specWithDisk({ witness: true }))).toMatchSnapshot()
   })
 
+  it('adds a port for an agent behind everything that guests without one have', () => {
+    const without = buildCommandLine(specWithDisk())
+    const args = buildCommandLine(specWithDisk({ agent: true }))
+    const devices = valuesOf(args, '-device')
+    const before = valuesOf(without, '-device')
+    expect(devices.slice(0, before.length)).toEqual(before)
+    expect(devices.slice(before.length)).toEqual([
+      '{"driver":"virtio-serial-pci","id":"ports0","max_ports":2}',
+      '{"driver":"virtserialport","id":"agent0","bus":"ports0.0","chardev":"agent","name":"org.qemu.guest_agent.0"}',
+    ])
+    expect(args).toContain('socket,id=agent,path=/run/wd/g1/agent.sock,server=on,wait=off')
+  })
+
   it('opens the layers below the top for reading only, each by its own path', () => {
     const chain = JSON.parse(valuesOf(buildCommandLine(specWithDisk()), '-blockdev')[0] ?? '')
     expect(chain).toMatchObject({

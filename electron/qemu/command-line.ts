@@ -6,6 +6,7 @@
  */
 import { fail } from '../../shared/errors/index.ts'
 import { type GuestDefinition, mebibyteBytes } from '../../shared/models/guest-definition.ts'
+import { agentChardev } from './agent/agent.ts'
 import { socketPaths } from './sockets.ts'
 
 /** What is still to come of a disk, served over NBD on a unix socket of this PC. */
@@ -63,7 +64,7 @@ export interface LaunchSpec {
  * Grows with every change that a migrated guest would notice: devices, their order, their options. Two docks
  * can exchange a running guest only when both have the same.
  */
-export const machineLayoutVersion = 1
+export const machineLayoutVersion = 2
 
 export const serialLogChardev = 'serial0'
 export const serialLogBytes = 64 * 1024
@@ -80,6 +81,7 @@ export function buildCommandLine(spec: LaunchSpec): string[] {
     ...deviceArgs(),
     ...diskArgs(spec),
     ...networkArgs(spec),
+    ...agentArgs(spec),
     ...bootArgs(spec),
     ...consoleArgs(spec),
     ...(spec.pluggedCores ?? []).flatMap(pluggedCoreArgs),
@@ -289,6 +291,27 @@ function networkArgs({ definition, isolated = false }: LaunchSpec): string[] {
       mac: definition.macAddress,
       romfile: '',
     }),
+  ]
+}
+
+/** Behind all other devices, so that these are where they were in guests without it. */
+function agentArgs({ definition, dir }: LaunchSpec): string[] {
+  if (!definition.agent) return []
+  const port = {
+    driver: 'virtserialport',
+    id: 'agent0',
+    bus: 'ports0.0',
+    chardev: agentChardev,
+    // By this name the agent finds it (qemu-ga's default).
+    name: 'org.qemu.guest_agent.0',
+  }
+  return [
+    '-chardev',
+    `socket,id=${agentChardev},path=${optionValue(socketPaths(dir).agent)},server=on,wait=off`,
+    '-device',
+    JSON.stringify({ driver: 'virtio-serial-pci', id: 'ports0', max_ports: 2 }),
+    '-device',
+    JSON.stringify(port),
   ]
 }
 

@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { silentLog } from '../platform/log.ts'
 import { isAlive, runTool } from '../platform/processes.ts'
 import { runProbeImage } from './accelerator.ts'
+import { hasAgent } from './agent/agent.ts'
 import { probeQemu } from './capabilities.ts'
 import { probeKvmCpu, tcgCpuModel } from './cpu-features.ts'
 import { lacksOf, wholeModels } from './cpu-offer.ts'
@@ -103,6 +104,15 @@ describe('a QEMU process', () => {
     expect(isAlive(qemu.identity)).toBe(false)
     expect(existsSync(qemu.sockets.runFile)).toBe(false)
     expect(existsSync(qemu.sockets.qmp)).toBe(false)
+  })
+
+  it('has a port for an agent, which nobody in a guest without one has open', async () => {
+    const definition = testDefinition({ agent: true })
+    const qemu = await bench.start(testSpec(await bench.folder('vm'), { definition }))
+    expect(existsSync(qemu.sockets.agent)).toBe(true)
+    expect(await hasAgent(qemu.qmp)).toBe(false)
+    await qemu.quit({ graceMs: 5000 })
+    expect(existsSync(qemu.sockets.agent)).toBe(false)
   })
 
   it('that does not answer is not asked for longer than it has to end', async () => {

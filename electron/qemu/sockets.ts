@@ -6,6 +6,8 @@ export interface SocketPaths {
   qmp: string
   /** The screen, RFB. */
   vnc: string
+  /** The port of the agent in the guest, when the definition asks for one. */
+  agent: string
   /** The witness's serial port, when the definition asks for one. */
   witness: string
   /** Where QEMU exports its disk to be mirrored into. */
@@ -31,6 +33,7 @@ export function socketPaths(dir: string): SocketPaths {
   return {
     qmp: join(dir, 'qmp.sock'),
     vnc: join(dir, 'vnc.sock'),
+    agent: join(dir, 'agent.sock'),
     witness: join(dir, 'witness.sock'),
     nbd: join(dir, 'nbd.sock'),
     incoming: join(dir, 'incoming.sock'),

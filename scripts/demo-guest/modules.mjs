@@ -13,6 +13,7 @@ const run = promisify(execFile)
 const WANTED = [
   ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci'],
   ['virtio_blk', 'crc32c_generic', 'ext4', 'virtio_net', 'virtio_mem', 'virtio_balloon', 'virtio_rng'],
+  ['virtio_console'],
   ['button', 'evdev'],
 ].flat()
 

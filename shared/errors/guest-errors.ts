@@ -2,6 +2,16 @@
 import type { ErrorSpec } from './wdock-error.ts'
 
 export const guestErrors = {
+  'guest.agent_silent': {
+    says: 'The agent in the guest did not answer {command}.',
+    fix: 'Nothing has to be done. If it happens each time, restart qemu-guest-agent in the guest.',
+    permanent: false,
+  },
+  'guest.agent_refused': {
+    says: 'The agent in the guest refused {command}.',
+    fix: 'Nothing has to be done. The details are in the agent’s log in the guest.',
+    permanent: false,
+  },
   'guest.not_found': {
     says: 'There is no such guest on this PC.',
     fix: 'Look at the list of guests; it may have moved to another PC.',

@@ -108,6 +108,8 @@ export const guestDefinition = z
     display: z.strictObject({ kind: z.literal('vnc') }),
     /** The demo guest: its second serial port is a socket on which it ticks. */
     witness: z.boolean(),
+    /** A port for the agent that may run in the guest (qemu-ga); guests made before there was one are without. */
+    agent: z.literal(true).optional(),
   })
   .refine((d) => d.cores <= d.maxCores, { path: ['cores'], message: 'cores exceed maxCores' })
   .refine((d) => d.memoryBytes <= d.maxMemoryBytes, {

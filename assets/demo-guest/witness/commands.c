@@ -63,10 +63,12 @@ static void run(const char *line, char *answer, size_t size)
 		snprintf(answer, size, "sync ok");
 	} else if (!strncmp(line, "fetch", 5))
 		network_fetch(line, answer, size);
+	else if (!strcmp(line, "agent"))
+		agent_report(answer, size);
 	else if (!strcmp(line, "poweroff"))
 		machine_off(0);
 	else
-		snprintf(answer, size, "unknown; there are: id check fill dirty cpus mem free sync fetch poweroff");
+		snprintf(answer, size, "unknown; there are: id check fill dirty cpus mem free sync fetch agent poweroff");
 }
 
 void *command_thread(void *unused)

@@ -76,6 +76,7 @@ int main(void)
 	start(button_thread);
 	start(screen_thread);
 	start(keyboard_thread);
+	start(agent_thread);
 	start(port_thread);
 	start_work();
 	sigset_t wanted;

@@ -77,6 +77,10 @@ void *keyboard_thread(void *unused);
 int fetch_start(const char *address, unsigned port);
 void fetch_report(char *into, size_t size);
 
+/* agent.c: what a host asks of a guest's agent, and what came of it */
+void *agent_thread(void *unused);
+void agent_report(char *into, size_t size);
+
 uint32_t crc32_of(const void *data, size_t size, uint32_t seed);
 
 #endif

@@ -15,6 +15,7 @@ import type { Clock } from '../../platform/clock.ts'
 import { Disposer } from '../../platform/dispose.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Random } from '../../platform/random.ts'
+import { flushFileSystems, hasAgent } from '../../qemu/agent/agent.ts'
 import type { MemoryCapture } from '../../qemu/capture/memory.ts'
 import { type CaptureRoute, preferredRoute, snapshotSupport } from '../../qemu/capture/routes.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
@@ -179,6 +180,7 @@ class Capture {
     const socketPath = join(guest.runDir, captureSocketName)
     const start = await this.#start(socketPath, qemuVersionOf(process))
     await this.#until(this.#service.beginCapture(start))
+    if (running) await this.#flush(process)
     this.#givenBack = this.#undo.add('give the disks back', () => this.#giveBack(process))
     const { memory, received } = await this.#takeMemory(process, socketPath, route)
     const { atMs, freezeMs, wasRunning } = memory
@@ -193,6 +195,17 @@ class Capture {
     }
     await this.#until(received)
     return { atMs, freezeMs, frozenBy: wasRunning ? memory.route : 'stopped' }
+  }
+
+  /** What the guest's file systems hold back is then on its disk as well as in its memory; a checkpoint is whole without. */
+  async #flush({ qmp, sockets }: QemuProcess): Promise<void> {
+    if (!this.#guest.definition.agent || !(await hasAgent(qmp))) return
+    try {
+      await this.#until(flushFileSystems(sockets.agent))
+    } catch (error) {
+      this.#stop.signal.throwIfAborted()
+      this.#parts.log.warn('a guest did not flush its file systems', { guestId: this.#guest.id, error })
+    }
   }
 
   /** QEMU has sent everything, and the guest is as it was; the vault has it when `received` resolves. */

@@ -12,6 +12,7 @@ import { createEmpty, fillFromExport } from '../../disk/image.ts'
 import { recoverOverlays } from '../../disk/recover-overlays.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import { cont } from '../../qemu/qmp/commands.ts'
+import { setGuestClock } from '../guests/guest-clock.ts'
 import type { UnfinishedRestore } from '../guests/guest-record.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { residentBytes } from '../memory.ts'
@@ -158,6 +159,7 @@ export class RestoreRun {
     process.onExit(endPledge)
     this.#tell('running')
     guest.setState({ kind: 'running' })
+    void setGuestClock(guest.definition, process, this.#parts)
     return process
   }
 

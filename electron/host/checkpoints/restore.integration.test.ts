@@ -108,10 +108,19 @@ async function expectRestored(guest: LocalGuest): Promise<void> {
   const tick = await witness.waitForTicks(20, 20_000)
   expect(tick.boot).toBe(kept.tick.boot)
   expect(await witness.check()).toMatchObject({ lost: 0, torn: 0, memoryIntact: true, memoryErrors: 0 })
+  // Its clock was that of the checkpoint; its disk was written down before, and is not frozen.
+  await expect.poll(() => lateMs(witness), { timeout: 10_000 }).toBeLessThan(1500)
+  expect(await witness.ask('agent')).toMatch(/ flushes=1 frozen=0$/)
   const nodes = await queryNamedBlockNodes(guest.requireProcess('asked').qmp)
   expect(nodes.map((node) => node['node-name'])).not.toContain('disk0-remote')
   expect(guest.definition.disks).toMatchObject([{ layers: [] }])
   expect(guest.record.restore).toBeUndefined()
+}
+
+/** By how much the clock in the guest is wrong. */
+async function lateMs(witness: WitnessReader): Promise<number> {
+  const [, clockMs] = /clock=(\d+)/.exec(await witness.ask('agent')) ?? []
+  return Math.abs(Date.now() - Number(clockMs))
 }
 
 async function expectCleanDisk(guest: LocalGuest): Promise<void> {

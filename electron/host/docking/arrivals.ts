@@ -24,6 +24,7 @@ import {
 } from '../../qemu/migration.ts'
 import { announceSelf, cont } from '../../qemu/qmp/commands.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
+import { setGuestClock } from '../guests/guest-clock.ts'
 import type { GuestMachine } from '../guests/guest-environment.ts'
 import type { Guests } from '../guests/guests.ts'
 import { Arrival } from './arrival.ts'
@@ -255,7 +256,10 @@ export class Arrivals {
     const { log } = this.#options
     const told = (error: unknown): void =>
       log.error('a guest that arrived was not fully settled', { guestId: guest.id, error })
-    if (process !== null && run) await announceSelf(process.qmp).catch(told)
+    if (process !== null && run) {
+      await announceSelf(process.qmp).catch(told)
+      void setGuestClock(guest.definition, process, this.#options)
+    }
     await guest.changeRecord({ arrival: null, ...(process === null ? { bootedAtMs: null } : {}) })
     if (process !== null) await clearCapabilities(process.qmp).catch(told)
     await guest.refreshDiskUse().catch(told)

@@ -63,6 +63,7 @@ export async function newDefinition(
     macAddress: randomMac(context.random),
     display: { kind: 'vnc' },
     witness: wanted.source.kind === 'demo',
+    agent: true,
   }
 }
 

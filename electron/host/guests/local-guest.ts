@@ -25,6 +25,7 @@ import {
 import type { QmpEvent } from '../../qemu/qmp/messages.ts'
 import { isOutOfSpace, pause, queryStatus, resume, sendPowerButton } from '../../qemu/screen.ts'
 import { socketPaths } from '../../qemu/sockets.ts'
+import { setGuestClock } from './guest-clock.ts'
 import { allocatedBytes, diskFilesOf, type GuestDiskFiles } from './guest-disks.ts'
 import type { GuestEnvironment, QemuControl } from './guest-environment.ts'
 import { adaptedForColdStart, launchSpec, topPath } from './guest-launch.ts'
@@ -316,7 +317,9 @@ export class LocalGuest {
 
   async resume(): Promise<void> {
     if (this.#state.kind !== 'paused') throw this.wrongState('resumed')
-    await resume(this.requireProcess('resumed').qmp)
+    const process = this.requireProcess('resumed')
+    await resume(process.qmp)
+    void setGuestClock(this.definition, process, this.#env)
     // What stopped it may do so again at once.
     await this.readStatus()
   }

@@ -70,6 +70,13 @@ export async function queryUuid(qmp: QmpSession): Promise<string> {
   return (await ask(qmp, uuidAnswer, 'query-uuid', {}, { timeoutMs: 3000 })).UUID
 }
 
+const chardevs = z.array(z.object({ label: z.string(), 'frontend-open': z.boolean() }))
+/** The ends of ports, and whether the guest has its side open. */
+export async function queryChardevs(qmp: QmpSession): Promise<{ label: string; isOpen: boolean }[]> {
+  const found = await ask(qmp, chardevs, 'query-chardev', {}, { timeoutMs: 3000 })
+  return found.map(({ label, 'frontend-open': isOpen }) => ({ label, isOpen }))
+}
+
 /** Writes a PNG of the screen to `path` (format since 7.1). */
 export const screendump = (qmp: QmpSession, path: string): Promise<void> =>
   tell(qmp, 'screendump', { filename: path, format: 'png' })
