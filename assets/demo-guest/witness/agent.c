@@ -3,8 +3,8 @@
  * value a line on a virtio port. Freezing is real, as is the clock; what is not known is refused as qemu-ga does.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +18,8 @@
 #define FIFREEZE 0xc0045877u
 #define FITHAW 0xc0045878u
 #define PORT_NAME "org.qemu.guest_agent.0"
-#define IDLE_MS 100
-#define MOST_TRIES 100
+#define IDLE_MS 50
+#define MOST_TRIES 200
 
 static volatile uint64_t flushes;
 static volatile int frozen;
@@ -104,15 +104,27 @@ static void answer(const char *line, char *into, size_t size)
 		snprintf(into, size, "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"not known, or failed\"}}\n");
 }
 
+/* The kernel may not have heard yet that somebody is at the other end: then writing does not work for a moment. */
+static void tell(int port, const char *text)
+{
+	for (int tries = 0; *text && tries < MOST_TRIES; tries++) {
+		ssize_t sent = write(port, text, strlen(text));
+		if (sent > 0)
+			text += sent;
+		else
+			sleep_ms(IDLE_MS);
+	}
+}
+
 static void serve(int port)
 {
 	char line[4096];
 	size_t length = 0;
 	for (;;) {
 		char byte;
-		ssize_t got = read(port, &byte, 1);
-		if (got != 1) {
-			/* Nobody is at the other end, or has nothing to say. */
+		struct pollfd ready = {port, POLLIN, 0};
+		if (poll(&ready, 1, -1) < 0 || read(port, &byte, 1) != 1) {
+			/* Nobody is at the other end: then polling does not wait. */
 			sleep_ms(IDLE_MS);
 			continue;
 		}
@@ -126,7 +138,7 @@ static void serve(int port)
 		line[length] = 0;
 		length = 0;
 		answer(line, text, sizeof text);
-		(void)!write(port, text, strlen(text));
+		tell(port, text);
 	}
 }
 

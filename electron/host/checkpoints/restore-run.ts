@@ -89,6 +89,8 @@ export class RestoreRun {
     if (guest.process !== null) {
       this.#operation.pointOfNoReturn()
       this.#operation.undo.forget()
+      // The host before may have ended too soon to do it.
+      void setGuestClock(guest.definition, guest.process, this.#parts)
     }
     return await this.#bringDisks()
   }

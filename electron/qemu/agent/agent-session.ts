@@ -15,7 +15,6 @@ const sentinel = 0xff
 const longestLine = 64 * 1024
 const mostUnread = 8
 const mostDetail = 500
-const syncTimeoutMs = 3_000
 
 const answer = z.union([
   z.object({ return: z.unknown() }),
@@ -44,10 +43,10 @@ export class AgentSession {
   }
 
   /** @param socketPath of QEMU's port @throws guest.agent_silent when nobody answers in there */
-  static async open(socketPath: string): Promise<AgentSession> {
+  static async open(socketPath: string, timeoutMs: number): Promise<AgentSession> {
     const session = new AgentSession(connect(socketPath))
     try {
-      await session.#sync()
+      await session.#sync(timeoutMs)
       return session
     } catch (error) {
       session.close()
@@ -83,15 +82,15 @@ export class AgentSession {
     this.#socket.destroy()
   }
 
-  async #sync(): Promise<void> {
+  async #sync(timeoutMs: number): Promise<void> {
     const id = randomInt(2 ** 30)
     // The byte makes the agent forget half a command as well.
     const request = Buffer.concat([
       Buffer.of(sentinel),
       Buffer.from(`{"execute":"guest-sync-delimited","arguments":{"id":${id}}}\n`),
     ])
-    const endMs = performance.now() + syncTimeoutMs
-    let line = await this.#exchange(request, syncTimeoutMs, 'guest-sync-delimited')
+    const endMs = performance.now() + timeoutMs
+    let line = await this.#exchange(request, timeoutMs, 'guest-sync-delimited')
     // Answers to those who asked before and did not wait.
     while (!isAnswerTo(line, id)) {
       line = await this.#exchange('', endMs - performance.now(), 'guest-sync-delimited')

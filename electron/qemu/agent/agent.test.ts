@@ -78,28 +78,28 @@ describe('the agent in a guest', () => {
 
   it('gets the time in nanoseconds, to the last digit', async () => {
     const { path, asked } = await agent(() => '{"return": {}}')
-    await setGuestTime(path, 1_795_378_965_123.4)
+    await setGuestTime(path, () => 1_795_378_965_123.4)
     expect(asked.at(-1)).toBe('{"execute":"guest-set-time","arguments":{"time":1795378965123000000}}')
   })
 
   it('is understood although an answer to somebody before stands in the way', async () => {
     const { path, asked } = await agent(() => '{"return": {}}', '"}]{"return": 17}\n{"return": "half of a li')
-    await setGuestTime(path, 5)
+    await setGuestTime(path, () => 5)
     expect(asked.length).toBe(2)
   })
 
   it('that talks nonsense, too much or not at all is left alone, by name and in time', async () => {
     const nonsense = await agent(() => '<html>')
-    await expect(setGuestTime(nonsense.path, 1)).rejects.toMatchObject({ code: 'guest.agent_refused' })
+    await expect(setGuestTime(nonsense.path, () => 1)).rejects.toMatchObject({ code: 'guest.agent_refused' })
     await nonsense.ended
     server?.close()
 
     const flood = await agent(() => Buffer.alloc(200_000, 'x'))
-    await expect(setGuestTime(flood.path, 1)).rejects.toMatchObject({ code: 'guest.agent_silent' })
+    await expect(setGuestTime(flood.path, () => 1)).rejects.toMatchObject({ code: 'guest.agent_silent' })
     await flood.ended
     server?.close()
 
-    await expect(setGuestTime(join(folder, 'nobody'), 1)).rejects.toMatchObject({
+    await expect(setGuestTime(join(folder, 'nobody'), () => 1)).rejects.toMatchObject({
       code: 'guest.agent_silent',
     })
   })

@@ -9,8 +9,8 @@ import { type AgentCommand, AgentSession } from './agent-session.ts'
 /** The name of its port on QEMU's command line. */
 export const agentChardev = 'agent'
 
-const flushTimeoutMs = 10_000
-const timeTimeoutMs = 30_000
+const flushTimeoutMs = 5_000
+const timeTimeoutMs = 10_000
 
 /** Whether somebody in the guest has the port open. @throws qemu.silent, qemu.gone */
 export async function hasAgent(qmp: QmpSession): Promise<boolean> {
@@ -23,20 +23,32 @@ export async function hasAgent(qmp: QmpSession): Promise<boolean> {
  * @throws guest.agent_silent, guest.agent_refused
  */
 export async function flushFileSystems(socketPath: string): Promise<void> {
-  await ask(socketPath, [{ name: 'guest-fsfreeze-freeze' }, { name: 'guest-fsfreeze-thaw' }], flushTimeoutMs)
+  await ask(
+    socketPath,
+    () => [{ name: 'guest-fsfreeze-freeze' }, { name: 'guest-fsfreeze-thaw' }],
+    flushTimeoutMs,
+  )
 }
 
-/** @param nowMs since 1970 @throws guest.agent_silent, guest.agent_refused */
-export async function setGuestTime(socketPath: string, nowMs: number): Promise<void> {
+/**
+ * The agent may have to wait for memory that is still to come.
+ * @param nowMs since 1970, asked when somebody listens @throws guest.agent_silent, guest.agent_refused
+ */
+export async function setGuestTime(socketPath: string, nowMs: () => number): Promise<void> {
   // Nanoseconds.
-  const args = `{"time":${Math.round(nowMs)}000000}`
-  await ask(socketPath, [{ name: 'guest-set-time', args }], timeTimeoutMs)
+  const command = () => ({ name: 'guest-set-time', args: `{"time":${Math.round(nowMs())}000000}` })
+  await ask(socketPath, () => [command()], timeTimeoutMs)
 }
 
-async function ask(socketPath: string, commands: readonly AgentCommand[], timeoutMs: number): Promise<void> {
-  const session = await AgentSession.open(socketPath)
+async function ask(
+  socketPath: string,
+  commands: () => readonly AgentCommand[],
+  timeoutMs: number,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs
+  const session = await AgentSession.open(socketPath, timeoutMs)
   try {
-    await session.call(commands, timeoutMs)
+    await session.call(commands(), endMs - performance.now())
   } finally {
     session.close()
   }
