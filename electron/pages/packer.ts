@@ -75,6 +75,11 @@ export class Packer {
     for (let count = 1; count < batches; count += 1) this.#free.push(emptyBatch(this.#batchPages))
   }
 
+  /** Of `totals`, for who asks at every page. */
+  get knownPages(): number {
+    return this.#totals.knownPages
+  }
+
   get totals(): Readonly<PackerTotals> {
     return { ...this.#totals, sealedBytes: this.#writer.sealedBytes }
   }

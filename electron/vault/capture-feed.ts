@@ -55,7 +55,7 @@ export class CaptureFeed {
 
   /** How many pages were in the vault before. */
   get knownPages(): number {
-    return this.#packer.totals.knownPages
+    return this.#packer.knownPages
   }
 
   /**

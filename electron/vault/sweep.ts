@@ -81,12 +81,10 @@ async function freeUnused(work: Work): Promise<SweepResult> {
   try {
     doomed = await findDoomed(work)
     mayBeDecided = doomed !== null
-    if (
-      doomed !== null &&
-      !(await vault.objects.decide(prefixes.doomed + id, encodeProposal(doomed), options))
-    ) {
-      // Another sweep has taken this one for dead. Nothing was deleted.
-      doomed = null
+    if (doomed !== null) {
+      const { isFirst } = await vault.objects.decide(prefixes.doomed + id, encodeProposal(doomed), options)
+      // Else another sweep has taken this one for dead. Nothing was deleted.
+      if (!isFirst) doomed = null
     }
   } catch (error) {
     await refresher.stopNow()

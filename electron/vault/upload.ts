@@ -321,13 +321,12 @@ export class Upload {
     const manifest = await this.#manifest()
     manifest.head.checkpointId = id
     const name = prefixes.checkpoints + id
-    const sealed = objects.seal(name, encodeManifest(manifest))
-    const addedBytes = sealed.length + (await sendTables(this.#vault, this.#spool, id, manifest, options))
+    const tableBytes = await sendTables(this.#vault, this.#spool, id, manifest, options)
     await this.#enter({ phase: 'publishing' })
-    const isFirst = await objects.store.putNew(name, sealed, options)
+    const { isFirst, sealedBytes } = await objects.decide(name, encodeManifest(manifest), options)
     // Nobody else puts content under this name: it was put before a crash.
     const isOurs = isFirst || (await objects.decided(name, options)) === 'content'
-    return isOurs ? { checkpointId: id, addedBytes } : null
+    return isOurs ? { checkpointId: id, addedBytes: tableBytes + sealedBytes } : null
   }
 
   /** A sweep has ended this upload: from 1 again, under a new id. A label that a person gave meanwhile comes along. */

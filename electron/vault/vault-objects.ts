@@ -97,9 +97,14 @@ export class VaultObjects {
     return sealed.length
   }
 
-  /** Puts a name that is decided once. @returns whether this was the first */
-  async decide(name: string, payload: Buffer, options?: CallOptions): Promise<boolean> {
-    return await this.store.putNew(name, this.seal(name, payload), options)
+  /** Puts a name that is decided once. @returns whether this was the first, and how long it is, sealed */
+  async decide(
+    name: string,
+    payload: Buffer,
+    options?: CallOptions,
+  ): Promise<{ isFirst: boolean; sealedBytes: number }> {
+    const sealed = this.seal(name, payload)
+    return { isFirst: await this.store.putNew(name, sealed, options), sealedBytes: sealed.length }
   }
 
   /** Puts a fence on a name that is decided once. @returns whether its owner can never put it any more */

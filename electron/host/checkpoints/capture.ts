@@ -180,7 +180,8 @@ class Capture {
     const socketPath = join(guest.runDir, captureSocketName)
     const start = await this.#start(socketPath, qemuVersionOf(process))
     await this.#until(this.#service.beginCapture(start))
-    if (running) await this.#flush(process)
+    // Before sleep there is no time for it.
+    if (running && this.#wanted.reason !== 'sleep') await this.#flush(process)
     this.#givenBack = this.#undo.add('give the disks back', () => this.#giveBack(process))
     const { memory, received } = await this.#takeMemory(process, socketPath, route)
     const { atMs, freezeMs, wasRunning } = memory
@@ -199,9 +200,9 @@ class Capture {
 
   /** What the guest's file systems hold back is then on its disk as well as in its memory; a checkpoint is whole without. */
   async #flush({ qmp, sockets }: QemuProcess): Promise<void> {
-    if (!this.#guest.definition.agent || !(await hasAgent(qmp))) return
+    if (!this.#guest.definition.agent) return
     try {
-      await this.#until(flushFileSystems(sockets.agent))
+      if (await hasAgent(qmp)) await this.#until(flushFileSystems(sockets.agent))
     } catch (error) {
       this.#stop.signal.throwIfAborted()
       this.#parts.log.warn('a guest did not flush its file systems', { guestId: this.#guest.id, error })

@@ -35,7 +35,7 @@ export async function parseSocket(
   }
   const socket = readIntoOwnBuffers(accepted, { buffer, callback: take })
   socket.once('end', read.resolve)
-  socket.once('error', read.reject)
+  socket.on('error', read.reject)
   socket.once('close', () => read.reject(new Error('the connection was closed')))
   const onAbort = (): void => read.reject(fail('host.cancelled'))
   signal?.addEventListener('abort', onAbort, { once: true })
