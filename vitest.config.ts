@@ -8,7 +8,7 @@ import { defineConfig } from 'vitest/config'
 
 const everywhere = '{electron,shared,renderer,scripts,bench}'
 const ofDisks = [
-  'electron/qemu/{stream,capture}/**/*.integration.test.ts',
+  'electron/{delta,qemu/stream,qemu/capture}/**/*.integration.test.ts',
   'electron/disk/{nbd-,freeze,capture-,image-export}*.integration.test.ts',
 ]
 const ofTheVault = ['electron/{objects,pages,vault}/**/*.integration.test.ts']

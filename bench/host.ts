@@ -52,6 +52,7 @@ function row(name: string, metric: string, unit: string, values: readonly number
     ratio: null,
     n: values.length,
     goal: null,
+    gaveUp: [],
   }
 }
 

@@ -79,6 +79,8 @@ function carryOut(question: YesNoQuestion, actions: Actions): void {
       return void actions.revoke(question.link)
     case 'forget-vault':
       return void actions.forgetVault()
+    case 'forget-kept':
+      return void actions.forgetAllKept()
     default:
       assertNever(question)
   }

@@ -1,29 +1,49 @@
 /**
  * Puts the figures of the last full measurements into README.md: `node scripts/readme-figures.ts [--check]`.
  * What stands between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->` becomes the table of
- * bench/results/NAME.json, or its picture where it has one. What was never measured stays as it is. Promises that a
+ * bench/results/NAME.json, or what is said of that name below. What was never measured stays as it is. Promises that a
  * second run changes nothing; `--check` changes nothing at all and ends with 1 where the README says something else
  * than the results.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { benchReport, markdownTable } from '../bench/lib/report.ts'
+import { benchReport, markdownCells, markdownTable } from '../bench/lib/report.ts'
+import { figureCells, figureNote, linksReport } from '../bench/links/figure.ts'
 import { marked, namesIn } from './lib/marked-text.ts'
 
 const root = join(import.meta.dirname, '..')
 const readme = join(root, 'README.md')
 
-/** Instead of a table. */
-const pictures: Readonly<Record<string, string>> = {
-  'vault-figures':
+interface Shown {
+  /** In bench/results, without `.json`. */
+  file: string
+  textOf(kept: unknown): string
+}
+
+const pictures = {
+  downtime:
     '![For how long a guest stands still while its state is kept: milliseconds with our checkpoints, minutes with stop and copy](docs/checkpoint-downtime.svg)',
+  links:
+    '![How long a guest takes to another PC: the paper, QEMU in two ways, and ours on a first visit and back](bench/results/links.svg)',
+} as const
+
+/** Other than the table of the file of that name. */
+const others: Readonly<Record<string, Shown>> = {
+  'vault-figures': { file: 'vault-figures', textOf: () => pictures.downtime },
+  'links-figure': {
+    file: 'links',
+    textOf: (kept) => {
+      const { figure } = linksReport.parse(kept)
+      return [pictures.links, markdownCells(figureCells(figure)), figureNote].join('\n\n')
+    },
+  },
 }
 
 /** Null while no results are kept. */
 async function textOf(name: string): Promise<string | null> {
-  const text = await readFile(join(root, 'bench', 'results', `${name}.json`), 'utf8').catch(ifMissing)
-  if (text === null) return null
-  return pictures[name] ?? markdownTable(benchReport.parse(JSON.parse(text)))
+  const shown = others[name] ?? { file: name, textOf: (kept) => markdownTable(benchReport.parse(kept)) }
+  const text = await readFile(join(root, 'bench', 'results', `${shown.file}.json`), 'utf8').catch(ifMissing)
+  return text === null ? null : shown.textOf(JSON.parse(text))
 }
 
 function ifMissing(error: NodeJS.ErrnoException): null {

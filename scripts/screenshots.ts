@@ -13,7 +13,7 @@ import { build, preview } from 'vite'
 import { chromiumOptions } from '../e2e/chromium-options.ts'
 import { scenarios } from '../renderer/fixtures/scenarios.ts'
 import { checkpointShots } from './lib/checkpoint-shots.ts'
-import type { Shot } from './lib/shots.ts'
+import { press, type Shot } from './lib/shots.ts'
 
 const sizes = { wide: { width: 1280, height: 800 }, narrow: { width: 420, height: 800 } } as const
 const screenPort = 15_987
@@ -57,6 +57,8 @@ const shots: Shot[] = [
     step: { name: 'rename', act: (page) => page.getByRole('button', { name: 'Rename…' }).click() },
   },
   { scenario: 'elsewhere', step: { name: 'deleted', act: deleteGuest } },
+  { scenario: 'settings-kept', step: { name: 'forgot', act: forgetOne } },
+  { scenario: 'settings-kept', step: { name: 'forget-all', act: (page) => press(page, 'Forget all…') } },
   ...checkpointShots,
 ]
 
@@ -83,6 +85,11 @@ async function deleteGuest(page: Page): Promise<void> {
   await page.getByRole('menuitem', { name: 'Delete…' }).click()
   await page.getByRole('button', { name: 'Delete' }).click()
   await page.getByText('Its disk is in the trash').waitFor()
+}
+
+async function forgetOne(page: Page): Promise<void> {
+  await press(page, 'Forget the memory of Workshop')
+  await page.getByText('Forgot the memory of Workshop').waitFor()
 }
 
 function startScreen(): ChildProcess | null {

@@ -6,8 +6,9 @@
  *                                       integration-moves, integration-disks,
  *                                       integration-vault, e2e
  *
- * Promises: the last line is `N passed, N failed` (and `, N skipped`); exit code 0 only if nothing failed. Relies
- * on what setup.mjs installs, and on the environment being inherited by whatever a test starts.
+ * Promises: what failed is named once more at the end; the last line is `N passed, N failed` (and `, N skipped`); exit
+ * code 0 only if nothing failed. Relies on what setup.mjs installs, and on the environment being inherited by whatever
+ * a test starts.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -16,7 +17,7 @@ import { delimiter, join, resolve } from 'node:path'
 import { endMarked, leftovers, ourNamespaces } from './lib/leftovers.mjs'
 import { repository } from './lib/npm.mjs'
 import { StageRunner } from './lib/stage-runner.mjs'
-import { countOf, rounds, stages } from './lib/test-stages.mjs'
+import { outcomeOf, rounds, stages } from './lib/test-stages.mjs'
 
 const runId = randomBytes(6).toString('hex')
 const marker = `WDOCK_TEST_RUN=${runId}`
@@ -25,6 +26,8 @@ const temporary = mkdtempSync(join(tmpdir(), 'wt-'))
 const reports = mkdtempSync(join(tmpdir(), 'wt-reports-'))
 const namespacesBefore = ourNamespaces()
 const total = { passed: 0, failed: 0, skipped: 0 }
+/** What failed, told once more at the end, where it is looked for. */
+const failures = []
 const programs = join(repository, 'node_modules/.bin')
 const print = (text) => process.stdout.write(text)
 
@@ -44,7 +47,8 @@ const runner = new StageRunner({
   print,
   began: (stage) => print(`\n=== ${stage.name} ===\n`),
   ended: (stage, { ok, seconds }) => {
-    const counts = countOf(stage, ok)
+    const counts = outcomeOf(stage, ok)
+    failures.push(...counts.failures.map((failure) => ({ stage: stage.name, ...failure })))
     for (const key of Object.keys(total)) total[key] += counts[key]
     const figures = `${counts.passed} passed, ${counts.failed} failed, ${seconds.toFixed(1)} s`
     print(`--- ${stage.name}: ${figures}\n`)
@@ -57,6 +61,7 @@ async function lookForLeftovers() {
   for (const line of left) print(`${line}\n`)
   endMarked(marker)
   total[left.length === 0 ? 'passed' : 'failed'] += 1
+  if (left.length > 0) failures.push({ stage: 'nothing left behind', name: 'left', why: left.join('\n') })
   print(`--- ${left.length === 0 ? 'nothing' : `${left.length} left`}\n`)
 }
 
@@ -75,6 +80,10 @@ try {
   await lookForLeftovers()
 } finally {
   for (const folder of [temporary, reports]) rmSync(folder, { recursive: true, force: true })
+}
+for (const { stage, name, why } of failures) {
+  const lines = why.split('\n').slice(0, 12)
+  print(`\n=== failed: ${stage}: ${name.replace(`${repository}/`, '')} ===\n${lines.join('\n')}\n`)
 }
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
 print(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`)

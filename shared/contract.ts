@@ -142,6 +142,13 @@ export const contract = {
       .input(z.strictObject({ link: z.string().max(8192) }))
       .output(z.object({ operationId: z.string(), guestId: z.uuid() })),
   },
+  /** What this dock keeps of guests’ memory, so that only what changed has to cross the next time. */
+  keptMemory: {
+    /** No error when nothing is kept of this guest. @throws kept.in_use while a visit of it is under way */
+    forget: base.input(guestRef).output(z.object({})),
+    /** @throws kept.in_use when guests were left out for a visit that is under way */
+    forgetAll: base.output(z.object({})),
+  },
   operations: {
     cancel: base.input(operationRef).output(z.object({})),
     /** Takes an ended operation off the screen. */

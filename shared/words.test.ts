@@ -14,6 +14,7 @@ import {
   phaseWord,
   restorePhaseWord,
   tookWords,
+  transferWords,
   vaultWorkWords,
 } from './words.ts'
 
@@ -50,6 +51,11 @@ describe('words of moves', () => {
     expect(words({ ...check, ofCheckpoints: null })).toBe('')
     expect(words({ kind: 'sweep', doneBytes: 10e6, totalBytes: 30e6 })).toBe('10 MB of 30 MB freed')
     expect(words({ kind: 'sweep', doneBytes: 0, totalBytes: null })).toBe('')
+  })
+
+  it('say what crosses of the memory', () => {
+    expect(transferWords('pages', 'Laptop')).toBe('Only what Laptop lacks is sent.')
+    expect(transferWords('plain', 'Laptop')).toMatch(/^Memory is sent as it is: .*\.$/)
   })
 
   it('say what is done of what is to be done', () => {

@@ -89,6 +89,13 @@ export function paceWords(progress: Progress): string {
   return parts.join(' · ')
 }
 
+/** What was chosen for a guest's memory while it is copied. @param dock where it goes */
+export function transferWords(transfer: 'pages' | 'plain', dock: string): string {
+  return transfer === 'pages'
+    ? `Only what ${dock} lacks is sent.`
+    : 'Memory is sent as it is: quickest over a fast link.'
+}
+
 /** What a move took: `3.2 s, freeze of 0.06 s` */
 export function tookWords(result: MigrationResult): string {
   return `${formatDuration(result.totalMs)}, freeze of ${formatDuration(result.downtimeMs)}`

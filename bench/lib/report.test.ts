@@ -117,6 +117,15 @@ describe('a goal', () => {
     expect(isReached({ ...row, goal: most, ours: null })).toBeNull()
   })
 
+  it('may be of the ratio, which is not known where the peer never ended', () => {
+    const ratio: BenchRow = { ...row, goal: { kind: 'ratio-at-most', value: 0.8 } }
+    expect(isReached(ratio)).toBe(true)
+    expect(isReached({ ...ratio, ratio: null, gaveUp: ['peer'] })).toBeNull()
+    expect(isReached({ ...ratio, ratio: null, gaveUp: ['ours', 'peer'] })).toBe(false)
+    const lines = markdownTable(reportOf({ ...ratio, ratio: null, gaveUp: ['peer'] })).split('\n')
+    expect(lines[2]).toBe('| 100 Mbit/s | none | total | 8 s | ratio ≤ 0.8 | – | > 10 s | – | 1 |')
+  })
+
   it('has columns of its own in a table that knows goals, with peers by name where they differ', () => {
     const other = { ...row, goal: null, peerName: 'none taken' }
     const lines = markdownTable(reportOf({ ...row, goal: most }, other)).split('\n')

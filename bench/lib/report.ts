@@ -21,9 +21,11 @@ const row = z.object({
   n: z.number().int(),
   /** What ours is to reach; null where nothing was promised. */
   goal: z
-    .object({ kind: z.enum(['at-most', 'at-least']), value: z.number() })
+    .object({ kind: z.enum(['at-most', 'at-least', 'ratio-at-most']), value: z.number() })
     .nullable()
     .default(null),
+  /** Who was not done at the figure given, at which it was given up. */
+  gaveUp: z.array(z.enum(['ours', 'peer'])).default([]),
 })
 export type BenchRow = z.infer<typeof row>
 
@@ -65,8 +67,11 @@ export function percentile95(values: readonly number[]): number {
 }
 
 /** Whether ours is as good as was promised; null where nothing was, or nothing was measured. */
-export function isReached({ goal, ours }: Pick<BenchRow, 'goal' | 'ours'>): boolean | null {
+export function isReached(row: Pick<BenchRow, 'goal' | 'ours' | 'ratio' | 'gaveUp'>): boolean | null {
+  const { goal, ours, ratio } = row
   if (goal === null || ours === null) return null
+  if (row.gaveUp.includes('ours')) return false
+  if (goal.kind === 'ratio-at-most') return ratio === null ? null : ratio <= goal.value
   return goal.kind === 'at-most' ? ours <= goal.value : ours >= goal.value
 }
 
@@ -95,11 +100,18 @@ export function compare(compared: Compared): BenchRow {
     ratio: peerMedian === 0 ? null : round(ourMedian / peerMedian, 3),
     n: Math.min(ours.length, peer.length),
     goal: null,
+    gaveUp: [],
   }
 }
 
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits))
+}
+
+/** How a link is called in tables. @param megabitsPerS null where nothing limits it */
+export function linkName(megabitsPerS: number | null): string {
+  if (megabitsPerS === null) return 'unlimited'
+  return megabitsPerS >= 1000 ? `${megabitsPerS / 1000} Gbit/s` : `${megabitsPerS} Mbit/s`
 }
 
 interface Column {
@@ -108,8 +120,9 @@ interface Column {
   cell(entry: BenchRow): string
 }
 
-function withUnit(value: number | null, unit: string): string {
-  return value === null ? '–' : `${value} ${unit}`
+/** A figure in a table. @param isMore when it is only known to be more than that */
+export function withUnit(value: number | null, unit: string, isMore = false): string {
+  return value === null ? '–' : `${isMore ? '> ' : ''}${value} ${unit}`
 }
 
 /** With the goals, where there are any; who the peer is stands in the head, or with each figure where they differ. */
@@ -119,7 +132,11 @@ function columnsOf({ rows }: BenchReport, head: (peers: readonly string[]) => st
     { head: 'link', align: 'left', cell: (entry) => entry.link ?? '–' },
     { head: 'load', align: 'left', cell: (entry) => entry.load ?? '–' },
     { head: 'measured', align: 'left', cell: (entry) => entry.metric },
-    { head: 'ours', align: 'right', cell: ({ ours, unit }) => withUnit(ours, unit) },
+    {
+      head: 'ours',
+      align: 'right',
+      cell: ({ ours, unit, gaveUp }) => withUnit(ours, unit, gaveUp.includes('ours')),
+    },
   ]
   const goals: Column[] = [
     { head: 'goal', align: 'right', cell: goalCell },
@@ -138,13 +155,14 @@ function peersOf(rows: readonly BenchRow[]): string[] {
   return [...new Set(rows.flatMap((entry) => entry.peerName ?? []))]
 }
 
-function peerCell({ peer, unit, peerName }: BenchRow, named: boolean): string {
-  const figure = withUnit(peer, unit)
+function peerCell({ peer, unit, peerName, gaveUp }: BenchRow, named: boolean): string {
+  const figure = withUnit(peer, unit, gaveUp.includes('peer'))
   return named && peer !== null && peerName !== null ? `${figure} (${peerName})` : figure
 }
 
 function goalCell({ goal, unit }: BenchRow): string {
   if (goal === null) return '–'
+  if (goal.kind === 'ratio-at-most') return `ratio ≤ ${goal.value}`
   return `${goal.kind === 'at-most' ? '≤' : '≥'} ${goal.value} ${unit}`
 }
 
@@ -153,37 +171,49 @@ function reachedWords(reached: boolean | null): string {
   return reached ? 'yes' : 'no'
 }
 
+/** A table as cells, its head first. */
+export interface Cells {
+  align: readonly ('left' | 'right')[]
+  lines: readonly (readonly string[])[]
+}
+
+function cellsOf(report: BenchReport, head: (peers: readonly string[]) => string): Cells {
+  const columns = columnsOf(report, head)
+  const lines = report.rows.map((row) => columns.map(({ cell }) => cell(row)))
+  return { align: columns.map(({ align }) => align), lines: [columns.map((each) => each.head), ...lines] }
+}
+
 /** Aligned columns for a terminal. */
-export function textTable(report: BenchReport): string {
-  const columns = columnsOf(report, () => 'peer')
-  const lines = [
-    columns.map(({ head }) => head),
-    ...report.rows.map((row) => columns.map(({ cell }) => cell(row))),
-  ]
-  const widths = columns.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)))
+export function textCells({ align, lines }: Cells): string {
+  const widths = align.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)))
   const padded = (cell: string, at: number): string =>
-    columns[at]?.align === 'left' ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)
-  const drawn = lines.map((line) => line.map(padded).join('  ').trimEnd())
-  return [...drawn, '', provenance(report)].join('\n')
+    align[at] === 'left' ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)
+  return lines.map((line) => line.map(padded).join('  ').trimEnd()).join('\n')
+}
+
+/** The same for a Markdown page. */
+export function markdownCells({ align, lines: [head = [], ...lines] }: Cells): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const rule = align.map((side) => (side === 'left' ? '---' : '---:'))
+  return [line(head), line(rule), ...lines.map(line)].join('\n')
+}
+
+/** The rows and where they come from, for a terminal. */
+export function textTable(report: BenchReport): string {
+  return `${textCells(cellsOf(report, () => 'peer'))}\n\n${provenance(report)}`
 }
 
 /** The same for a Markdown page. */
 export function markdownTable(report: BenchReport): string {
-  const columns = columnsOf(report, ([only, ...others]) => {
+  const cells = cellsOf(report, ([only, ...others]) => {
     if (only === undefined) return 'peer'
     return others.length === 0 ? only : 'beside'
   })
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [
-    line(columns.map(({ head }) => head)),
-    line(columns.map(({ align }) => (align === 'left' ? '---' : '---:'))),
-    ...report.rows.map((row) => line(columns.map(({ cell }) => cell(row)))),
-    '',
-    provenance(report),
-  ].join('\n')
+  return `${markdownCells(cells)}\n\n${provenance(report)}`
 }
 
-function provenance({ machine: on, date, commit, rows }: BenchReport): string {
+/** On what, when and how it was measured, in a sentence or two. */
+export function provenance({ machine: on, date, commit, rows }: BenchReport): string {
   const peers = peersOf(rows)
   const against = peers.length !== 1 ? '' : ` Peer: ${peers.join(', ')}.`
   const qemu = on.qemu === null ? '' : `, QEMU ${on.qemu}`

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type Move, planCases, rowsOf, turns } from './plan.ts'
+import type { Move } from '../lib/move.ts'
+import { planCases, rowsOf } from './plan.ts'
 
 describe('the plan', () => {
   it('holds each load at each link, the growing load last', () => {
@@ -10,15 +11,15 @@ describe('the plan', () => {
   it('is one case for a quick look', () => {
     expect(planCases(true)).toHaveLength(1)
   })
-
-  it('lets both sides begin in turns', () => {
-    expect(turns(0, 'ours', 'peer')).toEqual(['ours', 'peer'])
-    expect(turns(1, 'ours', 'peer')).toEqual(['peer', 'ours'])
-  })
 })
 
 describe('the rows of a case', () => {
-  const move = (totalMs: number, freezeMs: number): Move => ({ totalMs, freezeMs, wireBytes: 2e6 })
+  const move = (totalMs: number, freezeMs: number): Move => ({
+    totalMs,
+    memoryMs: totalMs / 2,
+    freezeMs,
+    wireBytes: 2e6,
+  })
   const rows = rowsOf(
     { megabitsPerS: 1000, load: 'fill', rounds: 3 },
     [move(1000, 50), move(3000, 60), move(2000, 90)],

@@ -1,7 +1,13 @@
-/**
- * The picture of the downtimes: both axes logarithmic, one panel for each link. Pure. Colours are of a middle brightness,
- * so that it can be read on white and on black; nothing is drawn behind it.
- */
+/** The picture of the downtimes: both axes logarithmic, one panel for each link. Pure. */
+import {
+  type Axis,
+  alongAxis,
+  colours,
+  decadesAround,
+  pixels,
+  secondsGrid,
+  svgDocument,
+} from '../lib/picture.ts'
 import type { BenchRow } from '../lib/report.ts'
 
 export interface DowntimePoint {
@@ -21,16 +27,8 @@ export function pointsOf(rows: readonly BenchRow[]): DowntimePoint[] {
   })
 }
 
-const colours = { ours: '#1f9d68', theirs: '#d1663b', text: '#7d8590', grid: '#7d859055' } as const
 const panel = { width: 340, height: 250, left: 64, top: 44, gap: 40 } as const
 const bottomHeight = 76
-const font = 'font-family="system-ui, sans-serif" font-size="12"'
-
-interface Axis {
-  from: number
-  to: number
-}
-
 /** @returns an SVG document */
 export function downtimePicture(points: readonly DowntimePoint[]): string {
   const names = [...new Set(points.map(({ link }) => link))]
@@ -44,27 +42,8 @@ export function downtimePicture(points: readonly DowntimePoint[]): string {
     const left = panel.left + at * (panel.width + panel.gap)
     return `<g transform="translate(${left} ${panel.top})">${panelOf(name, own, sizes, { x, y })}</g>`
   })
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" ${font} fill="${colours.text}">`,
-    '<title>For how long a guest stands still while its state is kept, against what it has in memory</title>',
-    ...panels,
-    legend(height - 18),
-    '</svg>',
-    '',
-  ].join('\n')
-}
-
-/** Whole powers of ten around all values. */
-export function decadesAround(values: readonly number[]): Axis {
-  const positive = values.filter((value) => value > 0)
-  const from = 10 ** Math.floor(Math.log10(Math.min(...positive)))
-  const to = 10 ** Math.ceil(Math.log10(Math.max(...positive)))
-  return positive.length === 0 ? { from: 0.1, to: 1 } : { from, to: to > from ? to : from * 10 }
-}
-
-/** Where a value lies on a logarithmic axis, from 0 to 1. */
-export function alongAxis(value: number, { from, to }: Axis): number {
-  return Math.log(Math.max(value, from) / from) / Math.log(to / from)
+  const title = 'For how long a guest stands still while its state is kept, against what it has in memory'
+  return svgDocument({ width, height, title }, [...panels, legend(height - 18)])
 }
 
 function panelOf(
@@ -73,12 +52,8 @@ function panelOf(
   sizes: readonly number[],
   { x, y }: { x: Axis; y: Axis },
 ): string {
-  const across = (megabytes: number): number => round(alongAxis(megabytes, x) * panel.width)
-  const up = (seconds: number): number => round((1 - alongAxis(seconds, y)) * panel.height)
-  const lines = decades(y).map(
-    (seconds) =>
-      `<path d="M0 ${up(seconds)}H${panel.width}" stroke="${colours.grid}"/><text x="-8" y="${up(seconds) + 4}" text-anchor="end">${secondsWords(seconds)}</text>`,
-  )
+  const across = (megabytes: number): number => pixels(alongAxis(megabytes, x) * panel.width)
+  const up = (seconds: number): number => pixels((1 - alongAxis(seconds, y)) * panel.height)
   const labels = sizes.map(
     (megabytes) =>
       `<text x="${across(megabytes)}" y="${panel.height + 18}" text-anchor="middle">${megabytes}</text>`,
@@ -93,7 +68,7 @@ function panelOf(
   ])
   return [
     `<text x="0" y="-16" font-weight="600">${name}</text>`,
-    ...lines,
+    secondsGrid(y, panel.width, up),
     ...labels,
     `<text x="${panel.width / 2}" y="${panel.height + 36}" text-anchor="middle">MB in memory besides Linux itself</text>`,
     curve(colours.theirs, ({ stopAndCopyS }) => stopAndCopyS),
@@ -116,17 +91,4 @@ function legend(y: number): string {
     entry(panel.left + 130, colours.theirs, 'stop and copy', true),
     entry(panel.left + 260, colours.theirs, 'stop and copy, from its measured rate', false),
   ].join('')
-}
-
-function decades({ from, to }: Axis): number[] {
-  const count = Math.round(Math.log10(to / from))
-  return Array.from({ length: count + 1 }, (_, at) => from * 10 ** at)
-}
-
-function secondsWords(seconds: number): string {
-  return seconds < 0.995 ? `${Math.round(seconds * 1000)} ms` : `${Math.round(seconds)} s`
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10
 }

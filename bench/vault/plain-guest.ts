@@ -12,6 +12,7 @@ import { createOverlay } from '../../electron/disk/image.ts'
 import { guestRecord } from '../../electron/host/guests/guest-record.ts'
 import { silentLog } from '../../electron/platform/log.ts'
 import { systemRandom } from '../../electron/platform/random.ts'
+import { goOn } from '../../electron/qemu/capture/run-state.ts'
 import {
   cancelMigration,
   setCapabilities,
@@ -97,7 +98,7 @@ export class PlainGuest {
       return { downtimeS: knownBytes / bytesPerS, stateBytes: knownBytes, isComputed: true }
     }
     await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: 2 * longestMs })
-    await cont(qmp)
+    await goOn(qmp, 'running')
     await this.witness.waitForTicks(10)
     await wait(afterMs)
     const downtimeMs = worstGap(this.witness, { fromMs, toMs: performance.now() })
@@ -111,7 +112,7 @@ export class PlainGuest {
     await setParameters(qmp, { maxBandwidthBytesPerSecond: unlimitedBytesPerS })
     await migrate(qmp, `tcp:127.0.0.1:${sinkPort}`)
     await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: longestMs })
-    await cont(qmp)
+    await goOn(qmp, 'running')
   }
 
   async end(): Promise<void> {

@@ -33,7 +33,7 @@ export interface Repetitions {
 
 const full: Repetitions = {
   stalls: 20,
-  slowdowns: 5,
+  slowdowns: 15,
   incrementals: 3,
   fulls: 5,
   restores: 5,
@@ -110,6 +110,7 @@ export function measuredRow({ ours, digits, peer, link, load, goal, ...rest }: M
     peerName: peer?.name ?? null,
     ratio: peer === undefined || peer.value === 0 ? null : round(ours / peer.value, 3),
     goal: goal ?? null,
+    gaveUp: [],
   }
 }
 

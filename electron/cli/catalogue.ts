@@ -5,6 +5,7 @@ import { createCommand } from './commands/create.ts'
 import { dockCommands } from './commands/docks.ts'
 import { guestCommands } from './commands/guests.ts'
 import { hostCommands } from './commands/host.ts'
+import { keptCommands } from './commands/kept.ts'
 import { lendingCommands } from './commands/lending.ts'
 import { migrationCommands } from './commands/migrations.ts'
 import { vaultCommands } from './commands/vault.ts'
@@ -18,7 +19,7 @@ export const chapters: readonly Chapter[] = [
   { title: 'This PC', commands: hostCommands },
   { title: 'Guests', commands: [...guestCommands.slice(0, 2), createCommand, ...guestCommands.slice(2)] },
   { title: 'Docks', commands: dockCommands },
-  { title: 'Moving', commands: migrationCommands },
+  { title: 'Moving', commands: [...migrationCommands, ...keptCommands] },
   { title: 'Checkpoints', commands: [...checkpointCommands, ...lendingCommands] },
   { title: 'The vault of checkpoints', commands: vaultCommands },
 ]

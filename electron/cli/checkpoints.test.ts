@@ -205,7 +205,7 @@ describe('the vault', () => {
   const ready: VaultState = {
     ...{ kind: 'ready', vaultId: 'v', placeKind: 'folder', placeSentence: 'the folder /mnt/nas' },
     ...{ keySentence: 'In a file.', canLend: false, phraseSeen: false, trouble: null },
-    lentList: { kind: 'read' },
+    ...{ checkpointList: { kind: 'read' }, lentList: { kind: 'read' } },
   }
 
   it('is shown, also when there is none', async () => {
@@ -393,16 +393,20 @@ describe('lending', () => {
     expect(called('lending.revoke')).toEqual({ shareId: id('e') })
   })
 
-  it('is said to be missing from a list that could not be read', async () => {
+  it('is said to be missing from a list that could not be read, as a checkpoint is', async () => {
     const error = fail('store.unreachable', { place: 'the cloud' }).toJSON()
     const vault: VaultState = {
       ...{ kind: 'ready', vaultId: 'v', placeKind: 'azure', placeSentence: 'the cloud', keySentence: '' },
-      ...{ canLend: true, phraseSeen: true, trouble: null, lentList: { kind: 'unread', error } },
+      ...{ canLend: true, phraseSeen: true, trouble: null },
+      ...{ checkpointList: { kind: 'unread', error }, lentList: { kind: 'unread', error } },
     }
     bench.host.emit({ type: 'vault.changed', vault })
     const { out, notes } = await wdock(['links'])
     expect(notes).toMatch(/^Some links may be missing here; .* The cloud does not answer\.\n$/)
     expect(out).not.toContain('Nothing is lent')
+    expect((await wdock(['checkpoints'])).notes).toMatch(
+      /^Some checkpoints may be missing here\. .* The cloud does not answer\.\n$/,
+    )
   })
 
   it('is looked at before it is received', async () => {

@@ -66,6 +66,8 @@ it('every procedure of the contract has its command', () => {
     'lending.revoke': 'revoke',
     'lending.look': 'receive',
     'lending.receive': 'receive',
+    'keptMemory.forget': 'kept forget',
+    'keptMemory.forgetAll': 'kept forget',
     'operations.cancel': 'cancel',
     'operations.dismiss': 'dismiss',
     'settings.change': 'settings',

@@ -12,6 +12,7 @@ import type { Guest } from '../../shared/models/guest.ts'
 import { emptyHostState, type HostState } from '../../shared/models/host-state.ts'
 import { LayerStore } from '../disk/layers.ts'
 import { DockNet, discoveryFromEnvironment } from '../docks/dock-net.ts'
+import { KeptStore } from '../pages/kept/kept-store.ts'
 import { systemClock } from '../platform/clock.ts'
 import { Disposer } from '../platform/dispose.ts'
 import { acquireHostLock } from '../platform/host-lock.ts'
@@ -31,7 +32,9 @@ import { RuleBook } from './checkpoints/rules.ts'
 import { Docking } from './docking/docking.ts'
 import type { Faults } from './docking/faults.ts'
 import { MigrationHistory } from './docking/history.ts'
+import { KeptMemory, type KeptMemoryOptions } from './docking/kept-memory.ts'
 import { LinkRates } from './docking/link-rates.ts'
+import { Visits } from './docking/visits.ts'
 import { BootFileStore } from './guests/boot-files.ts'
 import { demoAvailable } from './guests/guest-creation.ts'
 import { Guests } from './guests/guests.ts'
@@ -138,14 +141,18 @@ async function compose(
     log,
   })
   cleanup.add('let go of the guests', () => guests.release())
-  await guests.load()
+  const deleted = await guests.load()
   const pictures = new Pictures(guests, calls)
   const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log, faults }
   const kept = composeCheckpoints({ ...parts, pictures, rules, paths, net }, cleanup)
+  const keptMemory = composeKeptMemory({ state: store, net, log }, paths, settings)
+  const visits = await Visits.open({ keptMemory, dataDir, clock, random, log })
+  cleanup.add('keep what came with guests', () => visits.close())
+  const rates = new LinkRates(calls, clock)
+  const { beforeMove } = kept
   const docking = new Docking(
-    { ...parts, dataDir, journalDir: join(dataDir, 'journal'), beforeMove: kept.beforeMove },
+    { ...parts, visits, rates, beforeMove, dataDir, journalDir: join(dataDir, 'journal') },
     history,
-    new LinkRates(calls, clock),
   )
   cleanup.add('stop docking', () => docking.close())
   cleanup.add('make no more checkpoints', () => kept.checkpoints.automatic.close())
@@ -153,15 +160,28 @@ async function compose(
   const screens = new Screens(guests, net, clock, random)
   const neighbours = new Neighbours({ calls, guests, machine, store, log })
   cleanup.add('stop watching neighbours', () => neighbours.close())
+  await keptMemory.start(deleted)
   await docking.start()
   await kept.checkpoints.start()
   kept.rehearsals.start()
   await kept.restores.takeUp()
   await neighbours.start()
   log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
-  const handlers = hostHandlers({ ...parts, docking, neighbours, net, settings, pictures, screens, ...kept })
+  const faces = { docking, neighbours, keptMemory, net, settings, pictures, screens }
+  const handlers = hostHandlers({ ...parts, ...faces, ...kept })
   const service = { ...handlers, screens: { connect: (ticket: string) => screens.connect(ticket) } }
   return { service, checkpoints: kept.checkpoints, restores: kept.restores }
+}
+
+/** What is kept here of the memory of guests that came and went. */
+function composeKeptMemory(
+  parts: Omit<KeptMemoryOptions, 'kept' | 'keepsAtMost'>,
+  paths: Paths,
+  settings: Settings,
+): KeptMemory {
+  const folder = join(paths.data, 'kept')
+  const kept = new KeptStore({ folder, dockKeyPath: join(paths.config, 'kept.key'), log: parts.log })
+  return new KeptMemory({ ...parts, kept, keepsAtMost: () => settings.current.keptMemoryMiB * 2 ** 20 })
 }
 
 /** Everything about checkpoints; nothing of it waits for a store. */

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises'
 import type { ContractHandlers } from '../../shared/contract-handlers.ts'
 import { fail } from '../../shared/errors/index.ts'
+import type { HostSettings } from '../../shared/models/host-state.ts'
 import { parseAddress } from '../docks/address.ts'
 import type { DockNet, PairingInfo } from '../docks/dock-net.ts'
 import type { Random } from '../platform/random.ts'
@@ -9,6 +10,7 @@ import { socketPaths } from '../qemu/sockets.ts'
 import type { Checkpoints } from './checkpoints/checkpoints.ts'
 import { checkpointHandlers, vaultHandlers } from './checkpoints/handlers.ts'
 import type { Docking } from './docking/docking.ts'
+import type { KeptMemory } from './docking/kept-memory.ts'
 import { listFolder } from './files.ts'
 import type { Guests } from './guests/guests.ts'
 import type { Neighbours } from './neighbours.ts'
@@ -24,6 +26,7 @@ export interface ServiceParts {
   docking: Docking
   operations: Operations
   neighbours: Neighbours
+  keptMemory: KeptMemory
   net: DockNet
   settings: Settings
   pictures: Pictures
@@ -37,7 +40,7 @@ export interface ServiceParts {
 const logTailBytes = 64 * 1024
 
 export function hostHandlers(parts: ServiceParts): ContractHandlers {
-  const { store, docking, operations, pictures, settings, net } = parts
+  const { store, docking, operations, pictures, net } = parts
   return {
     state: {
       get: async () => store.state,
@@ -49,6 +52,7 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
     vault: vaultHandlers({ ...parts, ...parts.checkpoints }),
     checkpoints: { ...checkpointHandlers({ ...parts, ...parts.checkpoints }), restore: parts.restore },
     lending: parts.lending,
+    keptMemory: keptMemoryHandlers(parts),
     operations: {
       cancel: async ({ operationId }) => {
         await docking.cancel(operationId)
@@ -59,14 +63,7 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
         return {}
       },
     },
-    settings: {
-      change: async (change) => {
-        const changed = await settings.change(change)
-        if (change.dockName !== undefined) await net.setName(changed.dockName)
-        store.apply({ type: 'settings.changed', settings: changed })
-        return changed
-      },
-    },
+    settings: { change: (change) => changeSettings(parts, change) },
     files: { list: ({ path }) => listFolder(path) },
     // Whoever started the host ends it, once the answer has been given.
     host: { quit: async () => ({}) },
@@ -114,6 +111,30 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
       },
     }
   }
+}
+
+function keptMemoryHandlers({ keptMemory }: ServiceParts): ContractHandlers['keptMemory'] {
+  return {
+    forget: async ({ guestId }) => {
+      await keptMemory.forget(guestId)
+      return {}
+    },
+    forgetAll: async () => {
+      await keptMemory.forgetAll()
+      return {}
+    },
+  }
+}
+
+async function changeSettings(
+  { settings, net, store, keptMemory }: ServiceParts,
+  change: Parameters<Settings['change']>[0],
+): Promise<HostSettings> {
+  const changed = await settings.change(change)
+  if (change.dockName !== undefined) await net.setName(changed.dockName)
+  store.apply({ type: 'settings.changed', settings: changed })
+  if (change.keptMemoryMiB !== undefined) await keptMemory.tidy()
+  return changed
 }
 
 function migrationHandlers(docking: Docking): ContractHandlers['migrations'] {

@@ -16,7 +16,7 @@ it('takes the default for a setting that is newer than the file, and keeps the o
   const old = { dockName: 'Old desk', port: 4711, discovery: false, theme: 'dark' }
   writeFileSync(path, JSON.stringify({ version: 1, settings: old }))
   const settings = await Settings.open(dir, {})
-  expect(settings.current).toEqual({ ...old, whenClosed: 'stay' })
+  expect(settings.current).toEqual({ ...old, whenClosed: 'stay', keptMemoryMiB: 16_384 })
 })
 
 it('leaves a damaged file as it is and names it', async () => {

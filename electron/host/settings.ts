@@ -11,6 +11,9 @@ const settingsFile = z.strictObject({ version: z.literal(1), settings: hostSetti
 /** The port other docks try when a person types an address without one. */
 export const defaultPort = 47315
 
+/** A few guests of a few gigabytes; how much it is, is shown, and can be changed. */
+const defaultKeptMemoryMiB = 16 * 1024
+
 export class Settings {
   readonly #path: string
   #current: HostSettings
@@ -30,6 +33,7 @@ export class Settings {
       discovery: true,
       theme: 'system',
       whenClosed: 'stay',
+      keptMemoryMiB: defaultKeptMemoryMiB,
     }
     return new Settings(path, { ...hostSettings.parse({ ...initial, ...stored?.settings }), ...overrides })
   }

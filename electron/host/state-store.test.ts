@@ -11,7 +11,14 @@ const initial = emptyHostState(info, renamed('Here').settings)
 function renamed(dockName: string): { type: 'settings.changed'; settings: HostState['settings'] } {
   return {
     type: 'settings.changed',
-    settings: { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+    settings: {
+      dockName,
+      port: 0,
+      discovery: false,
+      theme: 'system',
+      whenClosed: 'stay',
+      keptMemoryMiB: 16384,
+    },
   }
 }
 

@@ -64,6 +64,10 @@ export function createHostRouter(service: HostService, options: RouterOptions) {
       settle: os.migrations.settle.handler(pass(service.migrations.settle)),
     },
     ...checkpointRoutes(os, service),
+    keptMemory: {
+      forget: os.keptMemory.forget.handler(pass(service.keptMemory.forget)),
+      forgetAll: os.keptMemory.forgetAll.handler(pass(service.keptMemory.forgetAll)),
+    },
     operations: {
       cancel: os.operations.cancel.handler(pass(service.operations.cancel)),
       dismiss: os.operations.dismiss.handler(pass(service.operations.dismiss)),

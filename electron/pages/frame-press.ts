@@ -13,8 +13,8 @@ const frameKeyBytes = 32
 
 /** Frames of 16 pages, the last one perhaps shorter, that are going to be neighbours in one pack. */
 export interface FrameBatch {
-  /** From the start: whole pages. */
-  pages: Uint8Array<ArrayBuffer>
+  /** From the start: whole pages. Memory that threads share is neither copied nor left to a garbage collector. */
+  pages: Uint8Array<SharedArrayBuffer>
   pageCount: number
   /** 16 bytes. */
   packId: Uint8Array
@@ -23,19 +23,15 @@ export interface FrameBatch {
   /** 32 bytes for each frame. */
   keys: Uint8Array
   /** Where the frames go to, from the start: room for `mostSealedBytes`. */
-  sealed: Uint8Array<ArrayBuffer>
-}
-
-/** What became of a batch: its memory, which may be other objects than before, and the length of each frame, sealed. */
-export interface PressedBatch {
-  pages: Uint8Array<ArrayBuffer>
-  sealed: Uint8Array<ArrayBuffer>
-  sealedBytes: Uint32Array
+  sealed: Uint8Array<SharedArrayBuffer>
 }
 
 export interface FramePress {
-  /** Several may be under way; the memory of a batch is the press's until then. @throws what ended the press */
-  press(batch: FrameBatch): Promise<PressedBatch>
+  /**
+   * Several may be under way; the memory of a batch is the press's until then.
+   * @returns the length of each frame, sealed @throws what ended the press
+   */
+  press(batch: FrameBatch): Promise<Uint32Array>
   /** What is under way fails. */
   close(): Promise<void>
 }
@@ -49,8 +45,8 @@ export function framesOf(pageCount: number): number {
   return Math.ceil(pageCount / framePages)
 }
 
-/** Presses a batch at once. */
-export function pressBatch(batch: FrameBatch): PressedBatch {
+/** Presses a batch at once. @returns the length of each frame, sealed */
+export function pressBatch(batch: FrameBatch): Uint32Array {
   const { pages, pageCount, firstOrdinal, keys, sealed } = batch
   const packId = Buffer.from(batch.packId)
   const sealedBytes = new Uint32Array(framesOf(pageCount))
@@ -67,7 +63,7 @@ export function pressBatch(batch: FrameBatch): PressedBatch {
     }
     sealedBytes[frame] = content.length + sealBytes
   }
-  return { pages, sealed, sealedBytes }
+  return sealedBytes
 }
 
 /** A press in the thread that uses it. */

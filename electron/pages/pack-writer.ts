@@ -8,7 +8,7 @@
  */
 import type { Random } from '../platform/random.ts'
 import { type FrameKeyOf, framePages } from './frame.ts'
-import { type FramePress, framesOf, mostSealedBytes, type PressedBatch } from './frame-press.ts'
+import { type FramePress, framesOf, mostSealedBytes } from './frame-press.ts'
 import type { FrameTable } from './frame-table.ts'
 import type { PackContents } from './known-pages.ts'
 import { pageIdBytes } from './page-id.ts'
@@ -48,8 +48,8 @@ export interface PackWriterOptions {
 
 /** Pages on their way into a pack; the memory is used again and again. */
 export interface PageBatch {
-  pages: Uint8Array<ArrayBuffer>
-  sealed: Uint8Array<ArrayBuffer>
+  pages: Uint8Array<SharedArrayBuffer>
+  sealed: Uint8Array<SharedArrayBuffer>
   /** 16 bytes a page. */
   ids: Buffer
   pageCount: number
@@ -109,7 +109,7 @@ export class PackWriter {
 
   /**
    * Has a batch pressed and written behind those before; several may be under way.
-   * @returns once its memory may be used again; its arrays may be other ones then
+   * @returns once its memory may be used again
    * @throws whatever the sink or the press throws: then nothing more can be appended
    */
   append(batch: PageBatch): Promise<void> {
@@ -153,7 +153,7 @@ export class PackWriter {
     return { pack, firstOrdinal }
   }
 
-  async #press(batch: PageBatch, { pack, firstOrdinal }: Place): Promise<PressedBatch> {
+  async #press(batch: PageBatch, { pack, firstOrdinal }: Place): Promise<Uint32Array> {
     const { press, frameKeyOf } = this.#options
     const { pages, pageCount, sealed } = batch
     const keys = Buffer.concat(batch.frames.map((_, at) => frameKeyOf(pack.id, firstOrdinal + at)))
@@ -163,14 +163,12 @@ export class PackWriter {
   async #store(
     batch: PageBatch,
     placed: Promise<Place>,
-    pressed: Promise<PressedBatch>,
+    pressed: Promise<Uint32Array>,
     before: Promise<void>,
   ): Promise<void> {
     const { pack, firstOrdinal } = await placed
-    const { pages, sealed, sealedBytes } = await pressed
+    const sealedBytes = await pressed
     await before
-    batch.pages = pages
-    batch.sealed = sealed
     const start = pack.sizeBytes
     for (const [at, frame] of batch.frames.entries()) {
       const place = { pack: pack.number, ordinal: firstOrdinal + at, offset: pack.sizeBytes }
@@ -186,7 +184,7 @@ export class PackWriter {
     pack.mostBytes -= mostSealedBytes(batch.pageCount) - bytes
     rememberIds(pack, batch.ids.subarray(0, batch.pageCount * pageIdBytes))
     this.#sealedBytes += bytes
-    await pack.file.write(Buffer.from(sealed.buffer, sealed.byteOffset, bytes))
+    await pack.file.write(Buffer.from(batch.sealed.buffer, 0, bytes))
   }
 
   async #begin(): Promise<OpenPack> {

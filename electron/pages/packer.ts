@@ -115,6 +115,20 @@ export class Packer {
     return true
   }
 
+  /** Takes a page by its id alone, if it is known. @returns whether it was taken @throws as `add` */
+  addKnown(ref: number, id: Buffer): boolean {
+    if (this.#failure !== null) throw this.#failure
+    const entry = this.#options.known.table.find(id)
+    if (entry < 0) return false
+    this.#locate(ref, entry, id)
+    return true
+  }
+
+  /** Whether `addKnown` would take a page of this id. */
+  knows(id: Buffer): boolean {
+    return this.#options.known.table.find(id) >= 0
+  }
+
   /**
    * Takes the page at `offset` of `bytes`, whose id `recognise` has told; by now it may be known all the same.
    * @returns and @throws as `add`
@@ -223,8 +237,8 @@ export class Packer {
 
 function emptyBatch(pages: number): PageBatch {
   return {
-    pages: new Uint8Array(pages * pageBytes),
-    sealed: new Uint8Array(mostSealedBytes(pages)),
+    pages: new Uint8Array(new SharedArrayBuffer(pages * pageBytes)),
+    sealed: new Uint8Array(new SharedArrayBuffer(mostSealedBytes(pages))),
     ids: Buffer.allocUnsafe(pages * pageIdBytes),
     pageCount: 0,
     frames: [],

@@ -24,7 +24,7 @@ function giveWay(): void {
 
 function answer({ id, batch }: PressRequest): PressReply {
   try {
-    return { id, kind: 'pressed', ...pressBatch(batch) }
+    return { id, kind: 'pressed', sealedBytes: pressBatch(batch) }
   } catch (error) {
     return { id, kind: 'failed', error: toWdockError(error).toJSON() }
   }
@@ -32,7 +32,5 @@ function answer({ id, batch }: PressRequest): PressReply {
 
 giveWay()
 port.on('message', (request: PressRequest) => {
-  const reply = answer(request)
-  const memory = reply.kind === 'pressed' ? [reply.pages.buffer, reply.sealed.buffer] : []
-  port.postMessage(reply, memory)
+  port.postMessage(answer(request))
 })

@@ -101,6 +101,8 @@ export interface MigrationParameters {
   throttleInitialPercent?: number
   throttleIncrementPercent?: number
   maxThrottlePercent?: number
+  /** The guest is slowed where it changes more than this share of what was sent meanwhile, twice in a row. */
+  throttleTriggerPercent?: number
 }
 
 const parameterNames: Record<keyof MigrationParameters, string> = {
@@ -109,6 +111,7 @@ const parameterNames: Record<keyof MigrationParameters, string> = {
   throttleInitialPercent: 'cpu-throttle-initial',
   throttleIncrementPercent: 'cpu-throttle-increment',
   maxThrottlePercent: 'max-cpu-throttle',
+  throttleTriggerPercent: 'throttle-trigger-threshold',
 }
 
 /** May be changed while a migration runs. */

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { MemoryTransfer } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import type { FaultPoint } from '../host/docking/faults.ts'
 import { DockProcess, makeDocksFolder, makePairedDocks } from './dock-process.ts'
@@ -52,6 +53,8 @@ export class FaultRig {
   guestId = ''
   moreGuestIds: string[] = []
   boot = ''
+  /** How memory crosses in the moves that are begun. */
+  transfer: MemoryTransfer = 'auto'
 
   private constructor(folder: string, namespaces: NamespacePair | null, { env }: RigOptions) {
     this.folder = folder
@@ -128,6 +131,7 @@ export class FaultRig {
       guestId: this.guestId,
       fromDockId,
       toDockId,
+      transfer: this.transfer,
     })
     return operationId
   }

@@ -69,6 +69,17 @@ export class CaptureFeed {
     return this.#packer.recognise(page, bytes, 0, id)
   }
 
+  /** Takes a page by its id alone, if it is known. @returns whether it was taken @throws what the sink threw */
+  addKnown(region: RegionTable, page: number, id: Buffer): boolean {
+    this.#region = region
+    return this.#packer.addKnown(page, id)
+  }
+
+  /** Whether `addKnown` would take it. */
+  knows(id: Buffer): boolean {
+    return this.#packer.knows(id)
+  }
+
   /** Resolves when `keep` may be called, unless somebody else was sooner; null when it may at once. */
   get busy(): Promise<void> | null {
     return this.#wait

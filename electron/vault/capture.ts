@@ -1,23 +1,22 @@
 /**
  * One guest on its way into the vault: its memory as QEMU sends it, its disks as QEMU exports them, what it boots from.
  * Promises that a capture which fails or is given up leaves nothing, here or in the store; that a page which the
- * vault has is not sent again; and that what `complete` has returned for survives this program. Relies on the host
+ * vault has is not sent again, nor read again where it cannot have changed; and that what `complete` has returned for survives this program. Relies on the host
  * to freeze the guest, and to tell the instant.
  *
  * Memory besides the tables of pages: that of the packer, 42 MB while memory is read, and 10 MB while a disk is.
  */
-import { type FileHandle, open } from 'node:fs/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fail } from '../../shared/errors/index.ts'
 import type { CheckpointId } from '../../shared/models/checkpoint.ts'
-import { NbdClient } from '../disk/nbd-client.ts'
-import { metaContext } from '../disk/nbd-protocol.ts'
 import { pageBytes } from '../pages/page-id.ts'
-import { fsFailure } from '../platform/atomic-file.ts'
+import { withPalette } from '../platform/palette-png.ts'
+import { readBootFile, readDisk, type TakenRegion } from './capture-content.ts'
 import { CaptureFeed } from './capture-feed.ts'
 import { MemoryCapture } from './capture-memory.ts'
-import { limits } from './codec/limits.ts'
 import type { Manifest, ManifestRegion } from './codec/manifest.ts'
 import type { Summary } from './codec/summary.ts'
+import type { ContentIds } from './content-ids.ts'
 import { buildTables } from './manifest-builder.ts'
 import { wholeBytesOf } from './manifest-sizes.ts'
 import type { OpenVault } from './open-vault.ts'
@@ -28,20 +27,14 @@ import { Upload, type UploadOptions } from './upload.ts'
 export interface CaptureOptions {
   vault: OpenVault
   upload: Omit<UploadOptions, 'vault'>
+  contents: ContentIds
   start: CaptureStart
   onFirstPart: () => void
   onRead: (memoryBytes: number, diskBytes: number) => void
 }
 
-interface TakenRegion {
-  region: ManifestRegion
-  table: RegionTable
-}
-
 /** How often reading is told, bytes. */
 const tellEveryBytes = 4 * 1024 * 1024
-/** Short: QEMU waits while one is packed. */
-const filePieceBytes = 256 * 1024
 
 export class Capture {
   readonly #options: CaptureOptions
@@ -52,6 +45,8 @@ export class Capture {
   #memory: MemoryCapture | null = null
   /** Read from the beginning: QEMU takes a while before it sends anything. */
   #bootFiles: Promise<TakenRegion[]> = Promise.resolve([])
+  /** Made smaller meanwhile as well. */
+  #picture: Promise<Buffer | null> = Promise.resolve(null)
   readonly #disks: TakenRegion[] = []
   #memoryBytes = 0
   #diskBytes = 0
@@ -79,6 +74,7 @@ export class Capture {
     }
     capture.#bootFiles = capture.#readBootFiles()
     capture.#bootFiles.catch(() => {})
+    capture.#picture = pictureOf(start)
     return capture
   }
 
@@ -96,34 +92,16 @@ export class Capture {
     await this.#memory?.done
   }
 
-  /** Reads a disk that stands still. @throws disk.nbd_failed, host.cancelled, vault.disk_too_large */
+  /** Reads a disk that stands still. @throws as `readDisk` */
   async disk(disk: FrozenDisk): Promise<void> {
-    const { nodeName, virtualSizeBytes, nbdSocketPath: socketPath, exportName } = disk
-    const { signal } = this.#over
-    const pages = Math.ceil(virtualSizeBytes / pageBytes)
-    if (pages > limits.regionPages) throw fail('vault.disk_too_large', { disk: nodeName })
-    const contexts = [metaContext.allocation, metaContext.depth]
-    const client = await NbdClient.connect({ socketPath, exportName, contexts, signal })
-    try {
-      if (client.sizeBytes < virtualSizeBytes) {
-        throw fail('disk.nbd_failed', {}, { detail: `${client.sizeBytes} bytes of ${virtualSizeBytes}` })
-      }
-      const table = new RegionTable(pages, 'in-order')
-      const reading = client.readAllocated({ lengthBytes: virtualSizeBytes, reuse: true, signal })
-      for await (const piece of reading) {
-        const first = piece.offset / pageBytes
-        const lengthBytes = piece.kind === 'data' ? piece.bytes.length : piece.lengthBytes
-        const count = Math.ceil(lengthBytes / pageBytes)
-        if (piece.kind === 'data') await this.#feed.addRun(table, first, piece.bytes)
-        else if (piece.kind === 'hole') table.holes(first, count)
-        else table.zeros(first, count)
-        if (piece.kind === 'data') this.#read(0, lengthBytes)
-      }
-      const region = { kind: 'disk', nodeName, virtualSizeBytes, pages, idsSha256: null } as const
-      this.#disks.push({ region, table })
-    } finally {
-      client.close()
-    }
+    const { contents, start } = this.#options
+    const { layers } = start.guest.disks.find(({ nodeName }) => nodeName === disk.nodeName) ?? { layers: [] }
+    this.#disks.push(
+      await readDisk(disk, {
+        ...{ feed: this.#feed, contents, layers, signal: this.#over.signal },
+        onBytes: (bytes) => this.#read(0, bytes),
+      }),
+    )
   }
 
   /**
@@ -141,7 +119,7 @@ export class Capture {
     )
     const regions = taken.map(({ region, table }) => ({ ...region, idsSha256: table.idsSha256() }))
     const manifest = this.#manifest(instant, regions, tables)
-    const summary = this.#summary(instant, wholeBytesOf(manifest), totals.sealedBytes)
+    const summary = this.#summary(instant, wholeBytesOf(manifest), totals.sealedBytes, await this.#picture)
     this.#over.signal.throwIfAborted()
     await this.#upload.complete(manifest, summary)
     this.#isComplete = true
@@ -213,34 +191,9 @@ export class Capture {
 
   async #readBootFiles(): Promise<TakenRegion[]> {
     const regions: TakenRegion[] = []
-    for (const file of this.#options.start.bootFiles) regions.push(await this.#bootFile(file))
+    const parts = { feed: this.#feed, contents: this.#options.contents, signal: this.#over.signal }
+    for (const file of this.#options.start.bootFiles) regions.push(await readBootFile(file, parts))
     return regions
-  }
-
-  async #bootFile({ sha256, path }: { sha256: string; path: string }): Promise<TakenRegion> {
-    const { signal } = this.#over
-    try {
-      const file = await open(path, 'r')
-      try {
-        const lengthBytes = (await file.stat()).size
-        const pages = Math.ceil(lengthBytes / pageBytes)
-        const table = new RegionTable(pages, 'in-order')
-        const piece = Buffer.allocUnsafeSlow(filePieceBytes)
-        for (let at = 0; at < lengthBytes; at += filePieceBytes) {
-          signal.throwIfAborted()
-          const part = piece.subarray(0, Math.min(filePieceBytes, lengthBytes - at))
-          await readWhole(file, part, at)
-          await this.#feed.addRun(table, at / pageBytes, part)
-        }
-        const region = { kind: 'boot-file', sha256, lengthBytes, pages, idsSha256: null } as const
-        return { region, table }
-      } finally {
-        await file.close()
-      }
-    } catch (error) {
-      signal.throwIfAborted()
-      throw fsFailure(error, path)
-    }
   }
 
   #manifest(
@@ -255,11 +208,16 @@ export class Capture {
     return { head: { version: 1, checkpointId, ...who, ...when, frameKeys: 'derived', regions }, ...tables }
   }
 
-  #summary({ atMs, freezeMs }: CaptureInstant, wholeBytes: number, addedBytes: number): Summary {
-    const { guest, byDockId, byDockName, reason, qemuVersion, label, picturePng } = this.#options.start
+  #summary(
+    { atMs, freezeMs }: CaptureInstant,
+    wholeBytes: number,
+    addedBytes: number,
+    picture: Buffer | null,
+  ): Summary {
+    const { guest, byDockId, byDockName, reason, qemuVersion, label } = this.#options.start
     const diskBytes = guest.disks.reduce((sum, disk) => sum + disk.virtualSizeBytes, 0)
     return {
-      picture: picturePng === null ? null : Buffer.from(picturePng),
+      picture,
       head: {
         version: 1,
         id: this.#upload.id,
@@ -276,10 +234,9 @@ export class Capture {
   }
 }
 
-async function readWhole(file: FileHandle, into: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < into.length; ) {
-    const { bytesRead } = await file.read(into, done, into.length - done, at + done)
-    if (bytesRead === 0) throw fail('host.unexpected', {}, { detail: 'a boot file became shorter' })
-    done += bytesRead
-  }
+/** Not before the host has heard that QEMU may connect. */
+async function pictureOf({ picturePng }: CaptureStart): Promise<Buffer | null> {
+  if (picturePng === null) return null
+  await turn()
+  return withPalette(Buffer.from(picturePng))
 }

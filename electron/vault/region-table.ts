@@ -9,8 +9,16 @@ import { pageIdBytes } from '../pages/page-id.ts'
 import { hashOfHoles, RegionHasher } from './codec/region-hash.ts'
 import { holePage, RegionPages, zeroPage } from './manifest-builder.ts'
 
+/** Is told what pages are, while it is there. */
+export interface IdRecorder {
+  /** @param id 16 bytes, good for this call */
+  page(page: number, id: Buffer): void
+  zeros(page: number, count: number): void
+}
+
 export class RegionTable {
   readonly pages: RegionPages
+  recorder: IdRecorder | null = null
   readonly #hasher = new RegionHasher()
   /** The id of each page, for a region whose pages come in any order. */
   #ids: Buffer | null
@@ -24,12 +32,14 @@ export class RegionTable {
   /** @param id 16 bytes; copied */
   page(page: number, frame: number, slot: number, id: Buffer): void {
     this.pages.set(page, frame, slot)
+    this.recorder?.page(page, id)
     if (this.#ids === null) this.#hasher.page(id)
     else this.#room(page).set(id, page * pageIdBytes)
   }
 
   zeros(page: number, count: number): void {
     this.pages.setZeros(page, count)
+    this.recorder?.zeros(page, count)
     if (this.#ids === null) this.#hasher.zeros(count)
   }
 

@@ -16,6 +16,7 @@ import { testDefinition } from '../qemu/test-guests.ts'
 import { Capture } from './capture.ts'
 import { Catalog } from './catalog.ts'
 import { frameKeyBytes } from './codec/frame-rows.ts'
+import { ContentIds } from './content-ids.ts'
 import { deriveKeys } from './keys.ts'
 import type { OpenVault } from './open-vault.ts'
 import { CheckpointReader } from './reader.ts'
@@ -56,6 +57,7 @@ async function keep(pages: readonly Buffer[]): Promise<string> {
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const capture = await Capture.begin({
     vault,
+    contents: new ContentIds(join(folder, 'contents'), silentLog),
     upload: { spool: new MemorySpool(), frames: null },
     start: {
       ...{

@@ -9,6 +9,7 @@ const settings = {
   discovery: true,
   theme: 'system',
   whenClosed: 'stay',
+  keptMemoryMiB: 16384,
 } as const
 
 function snapshot(dockName: string): HostEvent {

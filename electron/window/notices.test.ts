@@ -21,7 +21,14 @@ function state(change: Partial<HostState> = {}): HostState {
     isDemo: false,
   }
   const settings: HostState['settings'] = {
-    ...{ dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
+    ...{
+      dockName: 'This PC',
+      port: 0,
+      discovery: true,
+      theme: 'system',
+      whenClosed: 'stay',
+      keptMemoryMiB: 16384,
+    },
   }
   return { ...emptyHostState(info, settings), ...change }
 }
@@ -42,6 +49,7 @@ function move(kind: Operation['state'], toDockId = here): Operation {
       dirtyRateBytesPerS: 0,
       rounds: 2,
       throttlePercent: 0,
+      transfer: null,
       samples: [],
       result: { totalMs: 3200, downtimeMs: 60, wireBytes: 1, memoryBytes: 1, diskBytes: 0, rounds: 2 },
     },

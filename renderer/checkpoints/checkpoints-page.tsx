@@ -8,7 +8,7 @@ import { buttonClass } from '../kit/button.tsx'
 import { Empty, Page, Section } from '../kit/page.tsx'
 import { Ago } from '../kit/ticking.tsx'
 import { LentList } from '../lending/lent-list.tsx'
-import { countWords, lentListWords } from '../model/checkpoint-words.ts'
+import { checkpointsAreListed, countWords, lentListWords } from '../model/checkpoint-words.ts'
 import { type KeptGuest, keptGuests } from '../model/timeline.ts'
 import { useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
@@ -60,9 +60,9 @@ function PasteLink() {
 function KeptGuests() {
   const checkpoints = useHost((state) => state.checkpoints)
   const guests = useHost((state) => state.guests)
-  const isReady = useHost((state) => state.vault.kind === 'ready')
+  const areListed = useHost((state) => checkpointsAreListed(state.vault))
   const kept = useMemo(() => keptGuests(checkpoints, guests), [checkpoints, guests])
-  if (kept.length === 0 && !isReady) return null
+  if (kept.length === 0 && !areListed) return null
   if (kept.length === 0) {
     return (
       <Empty title="The vault is empty">

@@ -31,6 +31,7 @@ export function VaultNotices() {
               <VaultLink name="To the vault" />
             </VaultTrouble>
           )}
+          <ListNotice vault={vault} />
           {!vault.phraseSeen && (
             <Notice title="Write down the recovery phrase">
               <p>Without its 24 words, nobody can open the vault after this PC is lost.</p>
@@ -44,8 +45,22 @@ export function VaultNotices() {
   }
 }
 
+type ReadyVault = Extract<VaultState, { kind: 'ready' }>
+
+/** Until the list of checkpoints was read, what is not shown may still be there. */
+function ListNotice({ vault: { checkpointList: list, trouble } }: { vault: ReadyVault }) {
+  if (list.kind === 'read') return null
+  if (list.kind === 'reading') return <p role="status">Reading the list of checkpoints …</p>
+  return (
+    <Notice title="Some checkpoints may be missing here">
+      <p>Their list could not be read yet, which is tried again every few minutes.</p>
+      {trouble === null && <p>{list.error.message}</p>}
+    </Notice>
+  )
+}
+
 interface VaultTroubleProps {
-  trouble: NonNullable<Extract<VaultState, { kind: 'ready' }>['trouble']>
+  trouble: NonNullable<ReadyVault['trouble']>
   /** The way to where new access is entered. */
   children?: ReactNode
 }

@@ -3,7 +3,7 @@ import { TriangleAlert } from 'lucide-react'
 import { formatBytes, formatDuration, formatRate } from '../../shared/format.ts'
 import type { MigrationRecord } from '../../shared/models/migration.ts'
 import type { MigrationResult, Operation } from '../../shared/models/operation.ts'
-import { amountWords, paceWords, phaseWord } from '../../shared/words.ts'
+import { amountWords, paceWords, phaseWord, transferWords } from '../../shared/words.ts'
 import { CancelButton } from '../desk/work-lines.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Empty, Facts, Page, Section } from '../kit/page.tsx'
@@ -41,7 +41,7 @@ function OperationPage({ operation, work }: { operation: Operation; work: Migrat
       title={`${operation.guestName}: ${nameOf(work.fromDockId)} → ${nameOf(work.toDockId)}`}
       aside={<CancelButton operation={operation} />}
     >
-      {live && <LiveFigures operation={operation} work={work} />}
+      {live && <LiveFigures operation={operation} work={work} toName={nameOf(work.toDockId)} />}
       {state.kind === 'failed' && <ErrorNotice error={state.error} />}
       {state.kind === 'cancelled' && <p>It was cancelled. The guest runs on where it was.</p>}
       {state.kind === 'done' && <ResultFacts result={work.result} />}
@@ -53,7 +53,13 @@ function OperationPage({ operation, work }: { operation: Operation; work: Migrat
   )
 }
 
-function LiveFigures({ operation, work }: { operation: Operation; work: MigrationWork }) {
+interface LiveFiguresProps {
+  operation: Operation
+  work: MigrationWork
+  toName: string
+}
+
+function LiveFigures({ operation, work, toName }: LiveFiguresProps) {
   const { progress } = operation
   return (
     <>
@@ -66,6 +72,9 @@ function LiveFigures({ operation, work }: { operation: Operation; work: Migratio
         <p className="live__words">
           {amountWords(progress)} · {paceWords(progress)}
         </p>
+        {work.phase === 'copying-memory' && work.transfer !== null && (
+          <p className="live__transfer">{transferWords(work.transfer, toName)}</p>
+        )}
         {work.throttlePercent > 0 && (
           <p className="live__note">
             <TriangleAlert size={15} aria-hidden /> slowing the guest to finish ({work.throttlePercent} %

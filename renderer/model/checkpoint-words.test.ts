@@ -11,6 +11,7 @@ import {
 } from '../fixtures/checkpoints.ts'
 import { guest, hereId, laptopId, off } from '../fixtures/things.ts'
 import {
+  checkpointsAreListed,
   checkpointTitle,
   countWords,
   dayTitle,
@@ -103,6 +104,17 @@ describe('the list of links', () => {
     expect(lentListWords(0, { ...azureVault, lentList: { kind: 'reading' } })).toBeNull()
     expect(lentListWords(0, folderVault)).toBeNull()
     expect(lentListWords(0, { kind: 'none' })).toBeNull()
+  })
+})
+
+describe('the list of checkpoints', () => {
+  it('is whole once it was read, and not before', () => {
+    expect(checkpointsAreListed(azureVault)).toBe(true)
+    expect(checkpointsAreListed({ ...azureVault, checkpointList: { kind: 'reading' } })).toBe(false)
+    const unread: VaultState = { ...azureVault, checkpointList: { kind: 'unread', error: unreachable } }
+    expect(checkpointsAreListed(unread)).toBe(false)
+    expect(checkpointsAreListed({ kind: 'opening', placeSentence: '' })).toBe(false)
+    expect(checkpointsAreListed({ kind: 'none' })).toBe(false)
   })
 })
 

@@ -86,6 +86,11 @@ export function lentListWords(linkCount: number, vault: VaultState): string | nu
   return `Nothing is lent from this PC. To lend something, select a checkpoint of a guest and choose “Lend…”. ${others}`
 }
 
+/** Whether all checkpoints are shown that there are: what is not shown is not there. */
+export function checkpointsAreListed(vault: VaultState): boolean {
+  return vault.kind === 'ready' && vault.checkpointList.kind === 'read'
+}
+
 /** Whether somebody should look at the page of checkpoints: the phrase is not kept yet, or something is wrong. */
 export function vaultWantsAttention(vault: VaultState): boolean {
   if (vault.kind === 'failed') return true

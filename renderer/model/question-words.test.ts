@@ -1,6 +1,7 @@
 /** What is asked before something is done for good. */
 import { describe, expect, it } from 'vitest'
 import { checkpoint, folderVault, lent } from '../fixtures/checkpoints.ts'
+import { laptop } from '../fixtures/things.ts'
 import { questionWords } from './question-words.ts'
 
 const nowMs = Date.now()
@@ -38,5 +39,17 @@ describe('questions about checkpoints', () => {
     const question = { kind: 'forget-vault' } as const
     expect(text(question, { ...around, checkpoints: [kept, waiting] })).toMatch(/1 checkpoint .* is still on/)
     expect(text(question, around)).not.toMatch(/still on/)
+  })
+})
+
+describe('questions about the memory of guests', () => {
+  it('say that nothing is lost but time', () => {
+    expect(text({ kind: 'forget-kept' }, around)).toMatch(/Nothing is lost.*takes as long as a first one/)
+  })
+
+  it('say at unpairing that what was kept for the other PC goes, too', () => {
+    expect(text({ kind: 'unpair', dock: laptop }, around)).toMatch(
+      /stay where they are.*memory .* is removed/,
+    )
   })
 })

@@ -60,7 +60,10 @@ function guestWords(question: GuestQuestion): QuestionWords {
     case 'unpair':
       return {
         title: `Unpair ${question.dock.name}?`,
-        text: ['The two PCs stop trusting each other at once. Guests stay where they are.'],
+        text: [
+          'The two PCs stop trusting each other at once. Guests stay where they are.',
+          'What both keep of the memory of guests that last moved between them is removed.',
+        ],
         confirm: 'Unpair',
         cancel: 'Stay paired',
       }
@@ -82,6 +85,13 @@ function guestWords(question: GuestQuestion): QuestionWords {
           `Do this only if you see it running on ${question.otherName}.`,
         ],
         confirm: 'Give up this copy',
+        cancel: 'Keep it',
+      }
+    case 'forget-kept':
+      return {
+        title: 'Forget the memory of all guests?',
+        text: ['Nothing is lost. The next move of each of them takes as long as a first one.'],
+        confirm: 'Forget all',
         cancel: 'Keep it',
       }
     default:

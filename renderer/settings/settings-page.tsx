@@ -13,6 +13,7 @@ import { shortFingerprint } from '../model/fingerprint.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
 import { showDone } from '../state/toasts.ts'
+import { KeptMemory } from './kept-memory.tsx'
 
 export function SettingsPage() {
   const settings = useHost((state) => state.settings)
@@ -61,6 +62,7 @@ export function SettingsPage() {
         </div>
       </Section>
       <CheckpointPlace />
+      <KeptMemory onLimit={(keptMemoryMiB) => void change({ keptMemoryMiB }, 'Saved.')} />
       <Section title="Network">
         <SwitchLine
           label="Be seen by PCs nearby and look for them"

@@ -21,6 +21,11 @@ export function guestKey(guestId: string): string {
   return `guest:${guestId}`
 }
 
+/** The same for what is kept of a guest's memory. */
+export function keptKey(guestId: string): string {
+  return `kept:${guestId}`
+}
+
 export function moveKey(request: MigrationRequest): string {
   return `move:${requestKey(request)}`
 }
@@ -60,6 +65,15 @@ function showTrashed(client: HostClient, guest: Guest, text: string): void {
   showDone(text, () => {
     void attemptAloud(guestKey(guest.id), () => client.guests.undoRemove({ guestId: guest.id }))
   })
+}
+
+async function forgetKept(client: HostClient, guestId: string, name: string): Promise<void> {
+  const done = await attemptAloud(keptKey(guestId), () => client.keptMemory.forget({ guestId }))
+  if (done) showDone(`Forgot the memory of ${name}.`)
+}
+
+async function forgetAllKept(client: HostClient): Promise<void> {
+  if (await attemptAloud('kept', () => client.keptMemory.forgetAll())) showDone('Nothing is kept any more.')
 }
 
 async function create(
@@ -102,6 +116,8 @@ export function createActions(client: HostClient) {
       attemptAloud(`pairing:${pairingId}`, () => client.docks.dismissPairing({ pairingId })),
     changeSettings: (change: Partial<HostSettings>) =>
       attempt('settings', () => client.settings.change(change)),
+    forgetKept: (guestId: string, name: string) => forgetKept(client, guestId, name),
+    forgetAllKept: () => forgetAllKept(client),
     quitHost: () => attemptAloud('quit', () => client.host.quit()),
   }
 }

@@ -21,6 +21,7 @@ export type Question =
   | { kind: 'delete-checkpoint'; checkpoint: Checkpoint }
   | { kind: 'revoke'; link: LentLink }
   | { kind: 'forget-vault' }
+  | { kind: 'forget-kept' }
 
 export interface Blocked {
   request: MigrationRequest

@@ -68,6 +68,23 @@ describe('the demo guest', () => {
     expect(await reader.check()).toMatchObject({ lost: 0, torn: 0, memoryIntact: true, memoryErrors: 0 })
   })
 
+  it('works as it is told, one thing at a time, and stays whole', { timeout: 120_000 }, async () => {
+    const reader = await boot()
+    for (const name of ['terminal', 'video', 'mixed']) {
+      expect(await reader.ask(`load ${name} 7`, BOOT_MS)).toBe('load ok')
+      await reader.waitForTicks(100, BOOT_MS)
+      expect(await reader.ask('load')).toMatch(new RegExp(`^load ${name} steps=[1-9]`))
+    }
+    expect(await reader.ask('load dirty')).toBe('load ok')
+    expect(await reader.ask('load')).toMatch(/^load dirty /)
+    expect(await reader.ask('load none')).toBe('load ok')
+    const steps = await reader.ask('load')
+    await reader.waitForTicks(50, BOOT_MS)
+    expect(await reader.ask('load')).toBe(steps)
+    expect(await reader.ask('load nothing-known')).toBe('load failed')
+    expect(await reader.check()).toMatchObject({ lost: 0, torn: 0, memoryIntact: true, memoryErrors: 0 })
+  })
+
   it('has every record it told of after the power was cut, in a new boot', { timeout: 120_000 }, async () => {
     const before = await boot()
     const last = (await before.waitForTicks(200, BOOT_MS)).record

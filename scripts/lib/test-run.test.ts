@@ -10,7 +10,7 @@ import playwright from '../../playwright.config.ts'
 import { findElectron } from './electron-binary.ts'
 import { endMarked, leftovers, markedProcesses } from './leftovers.mjs'
 import { StageRunner } from './stage-runner.mjs'
-import { countOf, rounds, type Stage, stages } from './test-stages.mjs'
+import { outcomeOf, rounds, type Stage, stages } from './test-stages.mjs'
 
 let folder: string
 beforeEach(async () => {
@@ -27,28 +27,65 @@ const stage = (name: string): Stage => {
   return found
 }
 
-describe('the count of a test stage', () => {
+describe('the outcome of a test stage', () => {
+  const none = { passed: 0, failed: 0, skipped: 0, failures: [] }
+  const unnamed = (name: string) => [{ name, why: expect.stringContaining('see what it printed') }]
+
   it('is one check where the stage has no reporter', () => {
-    expect(countOf(stage('types'), true)).toEqual({ passed: 1, failed: 0, skipped: 0 })
-    expect(countOf(stage('types'), false)).toEqual({ passed: 0, failed: 1, skipped: 0 })
+    expect(outcomeOf(stage('types'), true)).toEqual({ ...none, passed: 1 })
+    expect(outcomeOf(stage('types'), false)).toEqual({ ...none, failed: 1, failures: unnamed('types') })
   })
 
-  it('comes from the report of the runner', async () => {
-    const report = { numPassedTests: 7, numFailedTests: 2, numPendingTests: 1, numTodoTests: 0 }
-    await writeFile(join(folder, 'unit.json'), JSON.stringify(report))
-    expect(countOf(stage('unit'), false)).toEqual({ passed: 7, failed: 2, skipped: 1 })
+  it('comes from the report of Vitest, with the tests and files that failed', async () => {
+    const counts = { numPassedTests: 7, numFailedTests: 1, numPendingTests: 1, numTodoTests: 0 }
+    const tests = [
+      { status: 'passed', fullName: 'adds', failureMessages: [] },
+      { status: 'failed', fullName: 'sums up', failureMessages: ['expected 3'] },
+    ]
+    const testResults = [
+      { name: 'a.test.ts', status: 'failed', message: '', assertionResults: tests },
+      { name: 'b.test.ts', status: 'failed', message: 'no such module', assertionResults: [] },
+    ]
+    await writeFile(join(folder, 'unit.json'), JSON.stringify({ ...counts, testResults }))
+    expect(outcomeOf(stage('unit'), false)).toEqual({
+      passed: 7,
+      failed: 1,
+      skipped: 1,
+      failures: [
+        { name: 'a.test.ts › sums up', why: 'expected 3' },
+        { name: 'b.test.ts', why: 'no such module' },
+      ],
+    })
+  })
+
+  it('comes from the report of Playwright, where what passed at the second try passed', async () => {
     const stats = { expected: 4, unexpected: 0, flaky: 1, skipped: 0 }
-    await writeFile(join(folder, 'e2e-browser-move.json'), JSON.stringify({ stats }))
-    expect(countOf(stage('e2e browser-move'), true)).toEqual({ passed: 5, failed: 0, skipped: 0 })
+    const report = join(folder, 'e2e-browser-move.json')
+    await writeFile(report, JSON.stringify({ stats, suites: [] }))
+    expect(outcomeOf(stage('e2e browser-move'), true)).toEqual({ ...none, passed: 5 })
+
+    const errors = [{ message: 'timed out' }]
+    const spec = { file: 'move.spec.ts', title: 'pairs', ok: false, tests: [{ results: [{ errors }] }] }
+    const suites = [{ specs: [], suites: [{ specs: [spec] }] }]
+    await writeFile(report, JSON.stringify({ stats: { ...stats, unexpected: 1 }, suites }))
+    expect(outcomeOf(stage('e2e browser-move'), false)).toMatchObject({
+      failed: 1,
+      failures: [{ name: 'move.spec.ts › pairs', why: 'timed out' }],
+    })
   })
 
   it('has a failure when the runner failed though no test did, or left no readable report', async () => {
-    expect(countOf(stage('unit'), false).failed).toBe(1)
-    const report = { numPassedTests: 7, numFailedTests: 0, numPendingTests: 0 }
+    expect(outcomeOf(stage('unit'), false)).toMatchObject({ failed: 1, failures: unnamed('unit') })
+    const report = { numPassedTests: 7, numFailedTests: 0, numPendingTests: 0, testResults: [] }
     await writeFile(join(folder, 'unit.json'), JSON.stringify(report))
-    expect(countOf(stage('unit'), false)).toEqual({ passed: 7, failed: 1, skipped: 0 })
+    expect(outcomeOf(stage('unit'), false)).toEqual({
+      ...none,
+      passed: 7,
+      failed: 1,
+      failures: unnamed('unit'),
+    })
     await writeFile(join(folder, 'unit.json'), '{"numPassed')
-    expect(countOf(stage('unit'), true)).toEqual({ passed: 0, failed: 1, skipped: 0 })
+    expect(outcomeOf(stage('unit'), true)).toMatchObject({ failed: 1, failures: unnamed('unit') })
   })
 })
 

@@ -3,6 +3,11 @@ export interface Counts {
   failed: number
   skipped: number
 }
+export interface Failure {
+  name: string
+  /** As the test runner said it; may be long or empty. */
+  why: string
+}
 export interface Stage {
   name: string
   command: string[]
@@ -12,8 +17,8 @@ export interface Stage {
   needs?: string
   env?: Record<string, string>
   report?: string
-  count?: (report: never) => Counts
+  reader?: { count: (report: never) => Counts; failures: (report: never) => Failure[] }
 }
 export declare function stages(folder: string): Stage[]
 export declare function rounds(list: readonly Stage[]): Stage[][]
-export declare function countOf(stage: Stage, ok: boolean): Counts
+export declare function outcomeOf(stage: Stage, ok: boolean): Counts & { failures: Failure[] }

@@ -1,29 +1,61 @@
 /**
- * The stages of `npm test`, in order, which of them run side by side, and how the outcome of each is counted. A stage
- * without a reporter is one check. A stage that fails without naming a failed test still counts as one failure.
+ * The stages of `npm test`, in order, which of them run side by side, and how the outcome of each is read from its
+ * report: counts, and what failed. A stage without a reporter is one check. A stage that fails without naming a failed
+ * test still counts as one failure.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
+ * @typedef {{ count: (report: any) => Counts, failures: (report: any) => Failure[] }} Reader
+ * @typedef {{ name: string, why: string }} Failure  `why` as the test runner said it, may be long or empty
  * @typedef {{ name: string, command: string[], beside?: string, needs?: string, env?: Record<string, string>,
- *   report?: string, count?: (report: any) => Counts }} Stage
+ *   report?: string, reader?: Reader }} Stage
  */
 
-/** @returns {Counts} */
-const fromVitest = (report) => ({
-  passed: report.numPassedTests,
-  failed: report.numFailedTests,
-  skipped: report.numPendingTests + (report.numTodoTests ?? 0),
-})
+/** @type {Reader} */
+const vitestReader = {
+  count: (report) => ({
+    passed: report.numPassedTests,
+    failed: report.numFailedTests,
+    skipped: report.numPendingTests + (report.numTodoTests ?? 0),
+  }),
+  failures: ({ testResults }) =>
+    testResults.flatMap(({ name: file, status, message, assertionResults }) => {
+      const failed = assertionResults.filter((test) => test.status === 'failed')
+      if (failed.length === 0 && status === 'failed') return [{ name: file, why: message }]
+      return failed.map((test) => ({
+        name: `${file} › ${test.fullName}`,
+        why: test.failureMessages.join('\n'),
+      }))
+    }),
+}
 
-/** A flow that passed at the second try passed. @returns {Counts} */
-const fromPlaywright = ({ stats }) => ({
-  passed: stats.expected + stats.flaky,
-  failed: stats.unexpected,
-  skipped: stats.skipped,
-})
+/** A flow that passed at the second try passed. @type {Reader} */
+const playwrightReader = {
+  count: ({ stats }) => ({
+    passed: stats.expected + stats.flaky,
+    failed: stats.unexpected,
+    skipped: stats.skipped,
+  }),
+  failures: ({ suites }) => suites.flatMap(failedSpecs),
+}
+
+/** @returns {Failure[]} */
+function failedSpecs({ specs = [], suites = [] }) {
+  const failed = specs.filter((spec) => !spec.ok)
+  const results = (spec) => spec.tests.flatMap((test) => test.results.flatMap(({ errors }) => errors))
+  return [
+    ...failed.map((spec) => ({
+      name: `${spec.file} › ${spec.title}`,
+      why: results(spec)
+        .map(({ message }) => message)
+        .join('\n'),
+    })),
+    ...suites.flatMap(failedSpecs),
+  ]
+}
 
 /** The program that `findElectron` of electron-binary.ts looks for, for a Node that cannot read that. */
 const electronBinary = () =>
@@ -39,7 +71,7 @@ export function stages(folder) {
     const report = join(folder, `${project}.json`)
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const command = ['vitest', 'run', '--project', project, ...reporters]
-    return { name: project, command, needs: 'vitest.config.ts', report, count: fromVitest, ...more }
+    return { name: project, command, needs: 'vitest.config.ts', report, reader: vitestReader, ...more }
   }
   // A flow that has a stage of its own keeps the pictures of its failures in a folder of its own.
   const playwright = (project, flow = null, needs = 'playwright.config.ts') => {
@@ -48,7 +80,7 @@ export function stages(folder) {
     const command = ['node', 'scripts/e2e.ts', `--project=${project}`, '--reporter=list,json']
     if (flow !== null) command.push(`--output=test-results/${name}`, `flows/${flow}`)
     const env = { PLAYWRIGHT_JSON_OUTPUT_NAME: report, PLAYWRIGHT_JSON_OUTPUT_FILE: report }
-    return { name: `e2e ${name}`, command, beside: 'programs', needs, env, report, count: fromPlaywright }
+    return { name: `e2e ${name}`, command, beside: 'programs', needs, env, report, reader: playwrightReader }
   }
   return [
     {
@@ -84,14 +116,25 @@ export function rounds(list) {
   return found
 }
 
-/** @param {Stage} stage @param {boolean} ok whether its command ended with 0 @returns {Counts} */
-export function countOf(stage, ok) {
-  const single = { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 }
-  if (stage.count === undefined || stage.report === undefined || !existsSync(stage.report)) return single
+/**
+ * @param {Stage} stage @param {boolean} ok whether its command ended with 0
+ * @returns {Counts & { failures: Failure[] }}
+ */
+export function outcomeOf(stage, ok) {
+  const unnamed = { name: stage.name, why: 'It failed without naming a test: see what it printed.' }
+  const single = { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0, failures: ok ? [] : [unnamed] }
+  if (stage.reader === undefined || stage.report === undefined || !existsSync(stage.report)) return single
   try {
-    const counts = stage.count(JSON.parse(readFileSync(stage.report, 'utf8')))
-    return ok || counts.failed > 0 ? counts : { ...counts, failed: 1 }
+    const report = JSON.parse(readFileSync(stage.report, 'utf8'))
+    const counts = stage.reader.count(report)
+    if (ok) return { ...counts, failures: [] }
+    const failures = stage.reader.failures(report)
+    return {
+      ...counts,
+      failed: Math.max(counts.failed, 1),
+      failures: failures.length > 0 ? failures : [unnamed],
+    }
   } catch {
-    return { ...single, passed: 0, failed: 1 }
+    return { ...single, passed: 0, failed: 1, failures: [unnamed] }
   }
 }

@@ -1,10 +1,12 @@
 /** The tree of errors, drawn once: one table an area, and the two functions that make and read errors. */
 
 import { commandErrors } from './command-errors.ts'
+import { deltaErrors } from './delta-errors.ts'
 import { diskErrors } from './disk-errors.ts'
 import { dockErrors } from './dock-errors.ts'
 import { guestErrors } from './guest-errors.ts'
 import { hostErrors } from './host-errors.ts'
+import { keptErrors } from './kept-errors.ts'
 import { migrationErrors } from './migration-errors.ts'
 import { qemuErrors } from './qemu-errors.ts'
 import { storeErrors } from './store-errors.ts'
@@ -27,6 +29,8 @@ export const errorTable = {
   ...diskErrors,
   ...dockErrors,
   ...migrationErrors,
+  ...deltaErrors,
+  ...keptErrors,
   ...storeErrors,
   ...vaultErrors,
   ...commandErrors,

@@ -124,14 +124,17 @@ export type VaultPlace = z.infer<typeof vaultPlace>
 export const placeFinding = z.enum(['empty', 'vault', 'other-files', 'no-folder'])
 export type PlaceFinding = z.infer<typeof placeFinding>
 
-/** Whether the list of links that this PC made was read since the vault was opened; until then some may be missing. */
-export const lentListState = z.discriminatedUnion('kind', [
+/** Whether a list was read since the vault was opened; until then something may be missing in it. */
+export const listState = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('reading') }),
   /** Why not. It is tried again every few minutes. */
   z.object({ kind: z.literal('unread'), error: errorShape }),
   z.object({ kind: z.literal('read') }),
 ])
-export type LentListState = z.infer<typeof lentListState>
+export type ListState = z.infer<typeof listState>
+
+/** What of the state of a vault is a list that is read when it is opened. */
+export type VaultList = 'checkpointList' | 'lentList'
 
 export const vaultState = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('none') }),
@@ -149,7 +152,9 @@ export const vaultState = z.discriminatedUnion('kind', [
     phraseSeen: z.boolean(),
     /** Set while the store does not answer; what is to be sent waits. */
     trouble: z.object({ error: errorShape, sinceMs: z.number() }).nullable(),
-    lentList: lentListState,
+    checkpointList: listState,
+    /** Of the links that this PC made. */
+    lentList: listState,
   }),
   z.object({ kind: z.literal('failed'), placeSentence: z.string(), error: errorShape }),
 ])

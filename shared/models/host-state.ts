@@ -14,6 +14,7 @@ import {
 } from './checkpoint.ts'
 import { dock, dockId, pairing } from './dock.ts'
 import { guest } from './guest.ts'
+import { keptMemory } from './kept-memory.ts'
 import { type MigrationRecord, migrationRecord } from './migration.ts'
 import { operation } from './operation.ts'
 
@@ -26,6 +27,11 @@ export const hostSettings = z.object({
   theme: z.enum(['system', 'light', 'dark']),
   /** Closing the window that brought the host: it goes on for other docks, or ends. Guests run on either way. */
   whenClosed: z.enum(['stay', 'quit']),
+  /**
+   * How much of guests’ memory may be kept on this PC after they have come or gone, in MiB, so that only what changed has
+   * to cross the next time; 0 keeps nothing.
+   */
+  keptMemoryMiB: z.number().int().min(0).max(1_048_576),
 })
 export type HostSettings = z.infer<typeof hostSettings>
 
@@ -60,6 +66,7 @@ export const hostState = z.object({
   /** Of guests on this dock whose rules were changed from the defaults. */
   checkpointRules: z.array(z.object({ guestId: z.uuid(), rules: checkpointRules })),
   lentLinks: z.array(lentLink),
+  keptMemory,
 })
 export type HostState = z.infer<typeof hostState>
 
@@ -78,6 +85,7 @@ export function emptyHostState(info: HostState['info'], settings: HostSettings):
     checkpoints: [],
     checkpointRules: [],
     lentLinks: [],
+    keptMemory: { guests: [], totalBytes: 0 },
   }
 }
 
@@ -103,6 +111,8 @@ export const hostEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('checkpoint.rules'), guestId: z.uuid(), rules: checkpointRules }),
   z.object({ type: z.literal('lent.changed'), link: lentLink }),
   z.object({ type: z.literal('lent.removed'), shareId: checkpointId }),
+  /** All of it at once: it is a short list. */
+  z.object({ type: z.literal('kept-memory.changed'), keptMemory }),
 ])
 export type HostEvent = z.infer<typeof hostEvent>
 
@@ -158,6 +168,8 @@ export function applyHostEvent(state: HostState | null, event: HostEvent): HostS
       return { ...state, migrations: withRecord(state.migrations, event.record) }
     case 'settings.changed':
       return { ...state, settings: event.settings }
+    case 'kept-memory.changed':
+      return { ...state, keptMemory: event.keptMemory }
     default:
       return applyVaultEvent(state, event)
   }

@@ -4,7 +4,19 @@ import { errorShape } from '../errors/wdock-error.ts'
 import { dockId } from './dock.ts'
 import { migrationResult, timeRange } from './operation.ts'
 
-export const migrationRequest = z.strictObject({ guestId: z.uuid(), fromDockId: dockId, toDockId: dockId })
+/**
+ * How memory crosses. `pages`: only what the other side lacks, by the page codec; `plain`: as QEMU sends it; `auto`:
+ * whichever is faster over this link.
+ */
+export const memoryTransfer = z.enum(['auto', 'pages', 'plain'])
+export type MemoryTransfer = z.infer<typeof memoryTransfer>
+
+export const migrationRequest = z.strictObject({
+  guestId: z.uuid(),
+  fromDockId: dockId,
+  toDockId: dockId,
+  transfer: memoryTransfer.optional(),
+})
 export type MigrationRequest = z.infer<typeof migrationRequest>
 
 export const migrationEstimate = z.object({

@@ -89,6 +89,8 @@ export const operationWork = z.discriminatedUnion('kind', [
     rounds: z.number(),
     /** How much the guest's processor is slowed so that the move can end, 0 to 99. */
     throttlePercent: z.number(),
+    /** How memory crosses: only what the other PC lacks, or as QEMU sends it; null until that is chosen. */
+    transfer: z.enum(['pages', 'plain']).nullable(),
     samples: z.array(progressSample),
     result: migrationResult.nullable(),
   }),

@@ -41,6 +41,16 @@ static void network_fetch(const char *line, char *answer, size_t size)
 		fetch_report(answer, size);
 }
 
+static void load(const char *line, char *answer, size_t size)
+{
+	char name[16];
+	unsigned seed = 1;
+	if (sscanf(line, "load %15s %u", name, &seed) >= 1)
+		snprintf(answer, size, loads_start(name, seed) ? "load ok" : "load failed");
+	else
+		loads_report(answer, size);
+}
+
 static void run(const char *line, char *answer, size_t size)
 {
 	unsigned a, b;
@@ -52,6 +62,8 @@ static void run(const char *line, char *answer, size_t size)
 		snprintf(answer, size, memory_fill(a) ? "fill ok" : "fill failed");
 	else if (sscanf(line, "dirty %u %u", &a, &b) == 2)
 		snprintf(answer, size, memory_dirty(a, b) ? "dirty ok" : "dirty failed");
+	else if (!strncmp(line, "load", 4))
+		load(line, answer, size);
 	else if (!strcmp(line, "cpus"))
 		snprintf(answer, size, "cpus %d", machine_cpus());
 	else if (!strcmp(line, "mem"))
@@ -68,7 +80,7 @@ static void run(const char *line, char *answer, size_t size)
 	else if (!strcmp(line, "poweroff"))
 		machine_off(0);
 	else
-		snprintf(answer, size, "unknown; there are: id check fill dirty cpus mem free sync fetch agent poweroff");
+		snprintf(answer, size, "unknown; there are: id check fill dirty load cpus mem free sync fetch agent poweroff");
 }
 
 void *command_thread(void *unused)

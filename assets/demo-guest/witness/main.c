@@ -46,7 +46,7 @@ static void read_boot_id(void)
 	close(fd);
 }
 
-/* The loads of the measurements: work=none | fill | dirty (dirty and fill may be told in MB by command). */
+/* The loads of the measurements: work=fill, or what the command `load` knows. */
 static void start_work(void)
 {
 	char work[16];
@@ -54,8 +54,8 @@ static void start_work(void)
 		return;
 	if (!strcmp(work, "fill"))
 		memory_fill(150);
-	if (!strcmp(work, "dirty"))
-		memory_dirty(8, 5);
+	else
+		loads_start(work, 1);
 }
 
 int main(void)
@@ -72,6 +72,7 @@ int main(void)
 	start(record_thread);
 	start(memory_thread);
 	start(dirty_thread);
+	start(loads_thread);
 	start(cpu_thread);
 	start(button_thread);
 	start(screen_thread);

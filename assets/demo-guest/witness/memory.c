@@ -20,7 +20,7 @@ static pthread_mutex_t pattern_lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile unsigned filled_mb, dirty_mb, dirty_hz;
 static uint64_t *volatile dirty_area;
 
-static void *allocate(size_t bytes)
+void *memory_allocate(size_t bytes)
 {
 	void *area = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return area == MAP_FAILED ? 0 : area;
@@ -69,7 +69,7 @@ static int verify(unsigned first, unsigned count)
 
 void memory_init(void)
 {
-	pattern = allocate((size_t)PATTERN_PAGES * PAGE_BYTES);
+	pattern = memory_allocate((size_t)PATTERN_PAGES * PAGE_BYTES);
 	if (!pattern) {
 		fprintf(stderr, "witness: no memory for the pattern\n");
 		exit(1);
@@ -101,12 +101,9 @@ int memory_check_all(void)
 }
 
 /* xorshift64: random enough that no compressor gains, cheap enough for 40 MB/s on an emulated core. */
-static void randomize(uint64_t *word, size_t words)
+void memory_random(uint64_t *state, uint64_t *word, size_t words)
 {
-	static uint64_t x;
-	if (!x)
-		x = seed | 1;
-	uint64_t *end = word + words;
+	uint64_t x = *state, *end = word + words;
 	__asm__ volatile(
 		"1:\n\t"
 		"mov %0, %%rax\n\t"
@@ -125,13 +122,22 @@ static void randomize(uint64_t *word, size_t words)
 		: "+r"(x), "+r"(word)
 		: "r"(end)
 		: "rax", "memory", "cc");
+	*state = x;
+}
+
+static void randomize(uint64_t *word, size_t words)
+{
+	static uint64_t x;
+	if (!x)
+		x = seed | 1;
+	memory_random(&x, word, words);
 }
 
 int memory_fill(unsigned megabytes)
 {
 	if (!megabytes || megabytes > machine_memory_kb("MemAvailable:") / 1024)
 		return 0;
-	uint64_t *area = allocate((size_t)megabytes << 20);
+	uint64_t *area = memory_allocate((size_t)megabytes << 20);
 	if (!area)
 		return 0;
 	randomize(area, (size_t)megabytes << 17);
@@ -146,7 +152,7 @@ int memory_dirty(unsigned megabytes, unsigned times_per_second)
 	if (!megabytes || !times_per_second)
 		return 1;
 	if (megabytes > allocated_mb) {
-		uint64_t *area = allocate((size_t)megabytes << 20);
+		uint64_t *area = memory_allocate((size_t)megabytes << 20);
 		if (!area)
 			return 0;
 		dirty_area = area;
@@ -175,6 +181,8 @@ void *dirty_thread(void *unused)
 
 void memory_load(char *into, size_t size)
 {
+	if (loads_name(into, size))
+		return;
 	if (dirty_hz)
 		snprintf(into, size, "dirty %u MB x %u/s", dirty_mb, dirty_hz);
 	else if (filled_mb)

@@ -51,7 +51,15 @@ void *dirty_thread(void *unused);
 int memory_check_all(void);
 int memory_fill(unsigned megabytes);
 int memory_dirty(unsigned megabytes, unsigned times_per_second);
+void *memory_allocate(size_t bytes); /* zeros; null when there is none */
+void memory_random(uint64_t *state, uint64_t *word, size_t words); /* *state is not 0 */
 void memory_load(char *into, size_t size); /* in words, at most 22 characters */
+
+/* loads.c: one at a time */
+void *loads_thread(void *unused);
+int loads_start(const char *name, unsigned seed); /* terminal, video, mixed, dirty, none */
+void loads_report(char *into, size_t size);
+int loads_name(char *into, size_t size); /* false while none of the first three is on */
 
 /* machine.c */
 void machine_init(void);

@@ -20,6 +20,7 @@ import { text } from '../place-flags.ts'
 import { parseCount } from '../sizes.ts'
 import { facts, printable, table } from '../table.ts'
 import { localTime, parseSpan } from '../times.ts'
+import { missingWords } from '../vault-list-words.ts'
 
 export function checkpointTable(checkpoints: readonly Checkpoint[]): string {
   const rows = checkpoints.map((each) => [
@@ -41,6 +42,8 @@ async function list(call: Call): Promise<Outcome> {
   const state = await (await call.host()).state.get()
   const word = call.args.guest
   const guest = word === undefined ? null : findKeptGuest(state, word)
+  const missing = missingWords(state.vault, 'checkpointList')
+  if (missing !== null && !call.json) call.io.note(`Some checkpoints may be missing here. ${missing}\n`)
   const checkpoints = state.checkpoints.filter((each) => guest === null || each.guestId === guest.id)
   return { value: { checkpoints }, text: checkpointTable(checkpoints) }
 }

@@ -74,6 +74,7 @@ const readers: { [Name in keyof HostSettings]: (text: string) => HostSettings[Na
     if (text === 'system' || text === 'light' || text === 'dark') return text
     throw usage({ name: 'settings' }, 'theme must be system, light or dark')
   },
+  keptMemoryMiB: (text) => parseCount(text, 'keptMemoryMiB', 'settings'),
   whenClosed: (text) => {
     if (text === 'stay' || text === 'quit') return text
     throw usage({ name: 'settings' }, 'whenClosed must be stay or quit')

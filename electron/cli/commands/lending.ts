@@ -1,6 +1,6 @@
 /** Lending a checkpoint by a link, taking it back, and receiving what others lend. */
 import { formatBytes, formatMemory } from '../../../shared/format.ts'
-import type { LentLink, ReceivedLink, VaultState } from '../../../shared/models/checkpoint.ts'
+import type { LentLink, ReceivedLink } from '../../../shared/models/checkpoint.ts'
 import type { HostState } from '../../../shared/models/host-state.ts'
 import { type Call, type Command, type Outcome, usage } from '../command.ts'
 import { confirm, yesFlag } from '../confirm.ts'
@@ -9,6 +9,7 @@ import { follow } from '../follow.ts'
 import { fileOrAnswer, text } from '../place-flags.ts'
 import { facts, printable, table } from '../table.ts'
 import { localTime, parseInstant, parseSpan } from '../times.ts'
+import { missingWords } from '../vault-list-words.ts'
 
 const self = { name: 'lend' }
 
@@ -55,21 +56,9 @@ function stateWords({ state }: LentLink): string {
   }
 }
 
-/** Why links may be missing from the list; null where it is whole. */
-function missingWords(vault: VaultState): string | null {
-  if (vault.kind === 'none') return null
-  if (vault.kind === 'failed') return vault.error.message
-  if (vault.kind === 'opening') return 'The vault is still being opened.'
-  const { lentList } = vault
-  if (lentList.kind === 'reading') return 'Their list is still being read.'
-  return lentList.kind === 'unread'
-    ? `Their list could not be read yet, which is tried again every few minutes. ${lentList.error.message}`
-    : null
-}
-
 async function links(call: Call): Promise<Outcome> {
   const { lentLinks, vault } = await (await call.host()).state.get()
-  const missing = missingWords(vault)
+  const missing = missingWords(vault, 'lentList')
   if (missing !== null && !call.json)
     call.io.note(`Some links may be missing here; they work all the same. ${missing}\n`)
   const rows = lentLinks.map((each) => [

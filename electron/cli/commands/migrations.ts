@@ -3,7 +3,12 @@ import { type ErrorShape, fail } from '../../../shared/errors/index.ts'
 import { formatBytes, formatDuration, formatTimeRange } from '../../../shared/format.ts'
 import type { Guest } from '../../../shared/models/guest.ts'
 import type { HostState } from '../../../shared/models/host-state.ts'
-import type { MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
+import {
+  type MemoryTransfer,
+  type MigrationCheck,
+  type MigrationRequest,
+  memoryTransfer,
+} from '../../../shared/models/migration.ts'
 import { type Call, type Command, exitCodes, type FlagSpec, type Outcome, usage } from '../command.ts'
 import { confirm, yesFlag } from '../confirm.ts'
 import { findDock, findGuest, findOperation } from '../find.ts'
@@ -60,8 +65,16 @@ async function check(call: Call): Promise<Outcome> {
   }
 }
 
+function transferOf(call: Call): MemoryTransfer {
+  const parsed = memoryTransfer.safeParse(call.flags.memory ?? 'auto')
+  if (parsed.success) return parsed.data
+  throw usage({ name: 'migrate' }, '--memory must be auto, pages or plain')
+}
+
 async function migrate(call: Call): Promise<Outcome> {
-  const { state, guest, request } = await moveOf(call, 'migrate')
+  const { state, guest, request: asked } = await moveOf(call, 'migrate')
+  const transfer = transferOf(call)
+  const request = transfer === 'auto' ? asked : { ...asked, transfer }
   const client = await call.host()
   const name = printable(guest.name)
   const found = await client.migrations.check(request)
@@ -74,10 +87,20 @@ async function migrate(call: Call): Promise<Outcome> {
   if (call.flags['no-wait'] === true) {
     return { value: { operationId }, text: `${name} is moving (${operationId}).` }
   }
-  const result = resultOf(await follow(client, operationId, call.io))
+  const followed = await follow(client, operationId, call.io)
+  const [result, chosen] = [resultOf(followed), chosenTransfer(followed)]
   const where = dockNameOf(state, request.toDockId)
   const took = result ? `: ${resultWords(result)}` : ''
-  return { value: { operationId, ...request, result }, text: `${name} runs on ${where} now${took}.` }
+  const lacked = chosen === 'pages' ? ` Only what ${where} lacked of its memory was sent.` : ''
+  return {
+    value: { operationId, ...request, transfer: chosen, result },
+    text: `${name} runs on ${where} now${took}.${lacked}`,
+  }
+}
+
+/** How its memory crossed; null where that was not seen. */
+function chosenTransfer({ operation }: Followed): 'pages' | 'plain' | null {
+  return operation?.work.kind === 'migration' ? operation.work.transfer : null
 }
 
 function resultOf({ operation, record }: Followed) {
@@ -149,7 +172,14 @@ export const migrationCommands: readonly Command[] = [
     name: 'migrate',
     args: ['guest'],
     says: 'move a running guest, to this PC unless told',
-    flags: { ...wayFlags, 'no-wait': { says: 'return at once; follow it with wdock status' } },
+    flags: {
+      ...wayFlags,
+      memory: {
+        value: 'how',
+        says: 'auto; or pages: only what the other PC lacks; or plain: as QEMU sends it',
+      },
+      'no-wait': { says: 'return at once; follow it with wdock status' },
+    },
     run: migrate,
   },
   { name: 'cancel', args: ['operation'], says: 'cancel what a guest is doing', run: cancel },

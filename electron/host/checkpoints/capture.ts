@@ -179,9 +179,11 @@ class Capture {
     const route = running ? preferred : 'pre-copy'
     const socketPath = join(guest.runDir, captureSocketName)
     const start = await this.#start(socketPath, qemuVersionOf(process))
-    await this.#until(this.#service.beginCapture(start))
+    const begun = this.#until(this.#service.beginCapture(start))
+    begun.catch(() => {})
     // Before sleep there is no time for it.
     if (running && this.#wanted.reason !== 'sleep') await this.#flush(process)
+    await begun
     this.#givenBack = this.#undo.add('give the disks back', () => this.#giveBack(process))
     const { memory, received } = await this.#takeMemory(process, socketPath, route)
     const { atMs, freezeMs, wasRunning } = memory
@@ -231,6 +233,7 @@ class Capture {
       socketPath,
       firstPart: first.promise,
       disks: this.#guest.diskFiles,
+      hurry: isWaitedFor(this.#wanted.reason),
       signal: this.#stop.signal,
       log,
     })
@@ -344,4 +347,9 @@ class Capture {
 function qemuVersionOf({ qmp }: QemuProcess): string {
   const { major, minor, micro } = qmp.version.qemu
   return `${major}.${minor}.${micro}`
+}
+
+/** Whether what comes next waits for the checkpoint, and nobody works in the guest meanwhile. */
+function isWaitedFor(reason: CheckpointReason): boolean {
+  return reason !== 'person' && reason !== 'interval' && reason !== 'low-battery'
 }

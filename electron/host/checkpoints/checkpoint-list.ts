@@ -13,7 +13,7 @@ import type { VaultDesk } from './vault-desk.ts'
 import { VaultListing } from './vault-listing.ts'
 
 export interface CheckpointListOptions {
-  desk: Pick<VaultDesk, 'opened' | 'onEvent' | 'onOpened' | 'state'>
+  desk: Pick<VaultDesk, 'opened' | 'onEvent' | 'onOpened' | 'state' | 'noteList'>
   store: StateStore
   clock: Clock
   log: Log
@@ -28,9 +28,9 @@ export class CheckpointList {
     this.#options = options
     this.#listing = new VaultListing({
       ...options,
+      list: 'checkpointList',
       read: (service) => service.list(),
       onListed: (listed, told) => this.#onListed(listed, told),
-      onFailed: (error) => options.log.warn('the checkpoints were not listed', { error }),
     })
     this.#stop = options.desk.onEvent((event) => this.#onEvent(event))
   }

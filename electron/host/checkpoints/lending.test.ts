@@ -1,7 +1,7 @@
 /** Links: made, listed, taken back. */
 import { describe, expect, it } from 'vitest'
 import { fail } from '../../../shared/errors/index.ts'
-import type { LentLink, LentListState, VaultState } from '../../../shared/models/checkpoint.ts'
+import type { LentLink, ListState, VaultList, VaultState } from '../../../shared/models/checkpoint.ts'
 import { silentLog } from '../../platform/log.ts'
 import type { VaultService } from '../../vault/service/vault-service.ts'
 import { StateStore } from '../state-store.ts'
@@ -37,9 +37,10 @@ class LendingDesk extends BenchDesk {
     return () => {}
   }
 
-  noteLentList(lentList: LentListState): void {
+  noteList(list: VaultList, read: ListState): void {
     const { state } = this
-    if (state.kind === 'ready') this.#store.apply({ type: 'vault.changed', vault: { ...state, lentList } })
+    if (state.kind === 'ready')
+      this.#store.apply({ type: 'vault.changed', vault: { ...state, [list]: read } })
   }
 
   async open(): Promise<void> {
@@ -51,7 +52,8 @@ class LendingDesk extends BenchDesk {
 function setUp(answers: Partial<VaultService>, canLend = true) {
   const vault: VaultState = {
     ...{ kind: 'ready', vaultId: 'v', placeKind: 'azure', placeSentence: 'Azure', keySentence: '' },
-    ...{ canLend, phraseSeen: true, trouble: null, lentList: { kind: 'reading' } },
+    ...{ canLend, phraseSeen: true, trouble: null },
+    ...{ checkpointList: { kind: 'reading' }, lentList: { kind: 'reading' } },
   }
   const store = new StateStore({ ...emptyState('/nowhere'), vault })
   const desk = new LendingDesk(serviceOf(answers), store)

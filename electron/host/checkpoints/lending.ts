@@ -1,11 +1,10 @@
 /**
  * Links to single checkpoints: made, listed, taken back, looked at. Promises that the list in the state is what the vault
- * knows of the links that this PC made, that a list which could not be read is read later and said to be missing until
- * then, and that a link that was taken back does not come back by a late word of its preparation. What a link leads to
- * is restored by `restore.ts`.
+ * knows of the links that this PC made, and that a link that was taken back does not come back by a late word of its
+ * preparation. What a link leads to is restored by `restore.ts`.
  */
 import type { ContractHandlers } from '../../../shared/contract-handlers.ts'
-import { type ErrorShape, fail } from '../../../shared/errors/index.ts'
+import { fail } from '../../../shared/errors/index.ts'
 import type { CheckpointId, LentLink, ReceivedLink } from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
@@ -15,7 +14,7 @@ import type { VaultDesk } from './vault-desk.ts'
 import { VaultListing } from './vault-listing.ts'
 
 export interface LendingOptions {
-  desk: Pick<VaultDesk, 'opened' | 'service' | 'onEvent' | 'onOpened' | 'noteLentList' | 'state'>
+  desk: Pick<VaultDesk, 'opened' | 'service' | 'onEvent' | 'onOpened' | 'noteList' | 'state'>
   store: StateStore
   clock: Clock
   log: Log
@@ -37,9 +36,9 @@ export class Lending {
     this.#options = options
     this.#listing = new VaultListing({
       ...options,
+      list: 'lentList',
       read: (service) => service.lent(),
       onListed: (links, told) => this.#onListed(links, told),
-      onFailed: (error) => this.#onFailed(error),
     })
     this.#stop = options.desk.onEvent((event) => {
       if (event.type === 'share.changed') this.#show(event.link)
@@ -85,21 +84,12 @@ export class Lending {
   }
 
   #onListed(links: readonly LentLink[], told: ReadonlySet<string>): void {
-    const { store, desk } = this.#options
+    const { store } = this.#options
     const known = new Set([...told, ...links.map(({ shareId }) => shareId)])
     for (const { shareId } of store.state.lentLinks) {
       if (!known.has(shareId)) store.apply({ type: 'lent.removed', shareId })
     }
     for (const link of links) if (!told.has(link.shareId)) this.#show(link)
-    desk.noteLentList({ kind: 'read' })
-  }
-
-  /** Links are made and taken back by this PC only: a list that was read before still holds. */
-  #onFailed(error: ErrorShape): void {
-    const { desk, log } = this.#options
-    log.warn('the lent links were not listed', { error })
-    const { state } = desk
-    if (state.kind === 'ready' && state.lentList.kind !== 'read') desk.noteLentList({ kind: 'unread', error })
   }
 }
 

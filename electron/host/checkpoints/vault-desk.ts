@@ -12,8 +12,9 @@ import {
   type WdockError,
 } from '../../../shared/errors/index.ts'
 import type {
-  LentListState,
+  ListState,
   PlaceFinding,
+  VaultList,
   VaultPlace,
   VaultState,
 } from '../../../shared/models/checkpoint.ts'
@@ -173,9 +174,9 @@ export class VaultDesk {
     })
   }
 
-  /** Shows whether the list of links was read. */
-  noteLentList(lentList: LentListState): void {
-    this.#change({ lentList })
+  /** Shows whether a list was read. */
+  noteList(list: VaultList, state: ListState): void {
+    this.#change({ [list]: state })
   }
 
   /** Notes when space was freed. */
@@ -297,6 +298,7 @@ export class VaultDesk {
       canLend,
       phraseSeen: chosen.phraseSeen,
       trouble: null,
+      checkpointList: { kind: 'reading' },
       lentList: { kind: 'reading' },
     })
     for (const listener of [...this.#openedListeners]) listener(this.service())

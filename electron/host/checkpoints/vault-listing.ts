@@ -1,20 +1,23 @@
 /**
  * A list of what is in the vault, read when a vault is opened and again every few minutes: other PCs change it, and a
- * reading may fail. Promises that what is told while it is being read is not undone by it, and that what was read is
- * shown only while the vault that it is of is open.
+ * reading may fail. Promises that what is told while it is being read is not undone by it, that what was read is shown
+ * only while the vault that it is of is open, and that the state says whether it could be read.
  */
-import { type ErrorShape, toWdockError } from '../../../shared/errors/index.ts'
+import { toWdockError, type WdockError } from '../../../shared/errors/index.ts'
+import type { VaultList } from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
+import type { Log } from '../../platform/log.ts'
 import type { VaultService } from '../../vault/service/vault-service.ts'
 import type { VaultDesk } from './vault-desk.ts'
 
 export interface VaultListingOptions<T> {
-  desk: Pick<VaultDesk, 'opened' | 'onOpened' | 'state'>
+  list: VaultList
+  desk: Pick<VaultDesk, 'opened' | 'onOpened' | 'state' | 'noteList'>
   clock: Clock
+  log: Log
   read: (service: VaultService) => Promise<T[]>
   /** `told`: the ids that were noted since the list began to be read. Of these it is out of date. */
   onListed: (listed: T[], told: ReadonlySet<string>) => void
-  onFailed: (error: ErrorShape) => void
 }
 
 const lookAgainMs = 5 * 60_000
@@ -59,7 +62,7 @@ export class VaultListing<T> {
   }
 
   async #read(): Promise<void> {
-    const { desk, read, onListed, onFailed } = this.#options
+    const { desk, read, onListed } = this.#options
     const { state } = desk
     if (state.kind !== 'ready') return
     const told = new Set<string>()
@@ -67,12 +70,23 @@ export class VaultListing<T> {
     const isStillOpen = (): boolean => desk.state.kind === 'ready' && desk.state.vaultId === state.vaultId
     try {
       const listed = await read(desk.opened())
-      if (isStillOpen()) onListed(listed, told)
+      if (!isStillOpen()) return
+      onListed(listed, told)
+      desk.noteList(this.#options.list, { kind: 'read' })
     } catch (error) {
-      if (isStillOpen()) onFailed(toWdockError(error).toJSON())
+      if (isStillOpen()) this.#noteFailure(toWdockError(error))
     } finally {
       this.#told = null
     }
+  }
+
+  /** A list that was read before is shown on: what this PC has done since is in it. */
+  #noteFailure(error: WdockError): void {
+    const { desk, list, log } = this.#options
+    log.warn('a list of the vault was not read', { list, error })
+    const { state } = desk
+    if (state.kind !== 'ready' || state[list].kind === 'read') return
+    desk.noteList(list, { kind: 'unread', error: error.toJSON() })
   }
 
   async #lookAgain(): Promise<void> {

@@ -23,7 +23,14 @@ beforeEach(() => {
         ...{ dockId: 'a'.repeat(52), appVersion: '1', dataDir: '', port: 0, addresses: [] },
         ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
       },
-      { dockName: 'Desk', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+      {
+        dockName: 'Desk',
+        port: 0,
+        discovery: false,
+        theme: 'system',
+        whenClosed: 'stay',
+        keptMemoryMiB: 16384,
+      },
     ),
   )
   const listeners = new Set<(event: VaultEvent) => void>()

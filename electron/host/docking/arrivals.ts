@@ -34,9 +34,10 @@ import { Commits } from './commits.ts'
 import type { Faults } from './faults.ts'
 import { Journal } from './journal.ts'
 import type { CheckAnswer, DestinationStage, GuestOffer, StreamHeader } from './messages.ts'
-import { missingBytes } from './offer.ts'
+import { missingBytes, unchangingFiles } from './offer.ts'
 import { relayToQemu } from './relay.ts'
 import { memoryWindow } from './tuning.ts'
+import type { Visits } from './visits.ts'
 
 export interface ArrivalsOptions {
   journalDir: string
@@ -48,6 +49,7 @@ export interface ArrivalsOptions {
   clock: Clock
   log: Log
   faults: Faults | null
+  visits: Visits | null
   /** Tells the source that this side can no longer receive. */
   tellFailed(dockId: string, migrationId: string, error: WdockError): void
 }
@@ -148,10 +150,13 @@ export class Arrivals {
     await createTops(guest)
   }
 
-  /** Starts QEMU in wait: its disks exported for the mirror, its ear open for memory. */
-  async launch(from: From, migrationId: string): Promise<void> {
+  /**
+   * Starts QEMU in wait: its disks exported for the mirror, its ear open for memory.
+   * @param pages whether the source would send pages @returns whether it may
+   */
+  async launch(from: From, migrationId: string, pages: boolean): Promise<boolean> {
     const arrival = this.#of(from, migrationId)
-    await arrival.exclusively(async () => {
+    return await arrival.exclusively(async () => {
       const { guest } = arrival
       const process = await guest.launch(true)
       arrival.process = process
@@ -160,7 +165,28 @@ export class Arrivals {
       const nodes = guest.definition.disks.map((disk) => disk.nodeName)
       if (nodes.length > 0) await exportForMirror(process.qmp, nodes, process.sockets.nbd)
       await startIncoming(process.qmp, unixUri(process.sockets.incoming))
+      return pages && (await this.#expectPages(arrival, process.sockets.incoming))
     })
+  }
+
+  /** Puts the page codec in front of QEMU. @returns false where there is no room for it */
+  async #expectPages(arrival: Arrival, qemuPath: string): Promise<boolean> {
+    const { visits, log } = this.#options
+    const { guestId, guest, dockId, migrationId } = arrival
+    if (visits === null || !(await visits.hasRoom(guest.definition.memoryBytes))) return false
+    const files = unchangingFiles(guest.definition, this.#options.layers, this.#options.bootFiles)
+    const ways = { listenPath: `${qemuPath}.relay`, qemuPath, files }
+    const visit = await visits.receive({ guestId, guestName: guest.name, dockId }, ways)
+    arrival.visit = visit
+    arrival.cleanup.add('end the codec', () => visit.close())
+    visit.ended.catch((error: unknown) => {
+      log.info('the codec of an arrival ended', { migrationId, error })
+      // A socket that was closed says less than why it was: QEMU's end, or that of the link, is told by itself.
+      if (!isCode(error, 'delta.bad_message') || arrival.signal.aborted) return
+      this.#options.tellFailed(dockId, migrationId, toWdockError(error))
+    })
+    await visit.listening
+    return true
   }
 
   #onExit(arrival: Arrival, stderrTail: string): void {
@@ -188,7 +214,8 @@ export class Arrivals {
       }
       case 'memory': {
         const { incoming } = arrival.requireProcess().sockets
-        return (stream) => this.#join(arrival, incoming, new WindowedJoint(stream, { window: memoryWindow }))
+        const path = arrival.visit === null ? incoming : `${incoming}.relay`
+        return (stream) => this.#join(arrival, path, new WindowedJoint(stream, { window: memoryWindow }))
       }
     }
   }
@@ -246,6 +273,7 @@ export class Arrivals {
     if (journal.stage !== 'committed') await journal.record('committed')
     this.#arrivals.delete(migrationId)
     this.commits.add(journal, this.#settleIn(arrival, run))
+    arrival.visit?.keep()
     guest.setOperation(null)
     guest.setState(process === null ? { kind: 'stopped' } : { kind: run ? 'running' : 'paused' })
     return ranAfterMs

@@ -31,6 +31,11 @@ export class DepartureMeter {
     this.#tracker = new ProgressTracker(this.#startedMs)
   }
 
+  /** How memory crosses. */
+  transfer(transfer: NonNullable<MigrationWork['transfer']>): void {
+    this.#publish({ transfer })
+  }
+
   phase(phase: MigrationPhase): void {
     this.#publish({ phase })
   }
@@ -42,6 +47,11 @@ export class DepartureMeter {
     }
     this.#disk.totalBytes = offer.topBytes
     this.#memory.leftBytes = offer.definition.memoryBytes
+  }
+
+  get #transfer(): MigrationWork['transfer'] {
+    const { work } = this.#operation.view
+    return work.kind === 'migration' ? work.transfer : null
   }
 
   get missingCount(): number {
@@ -72,7 +82,8 @@ export class DepartureMeter {
 
   memoryProgress(progress: MigrationProgress, stats: FlowStats): void {
     this.#memory = {
-      doneBytes: stats.ackedBytes,
+      // Of what the guest has, not of what crosses: with the page codec these are not the same.
+      doneBytes: this.#transfer === 'pages' ? progress.ramTransferredBytes : stats.ackedBytes,
       // Until its first round QEMU does not say how much there is; then the guest's memory is the best guess.
       leftBytes: progress.dirtySyncCount === 0 ? this.#memory.leftBytes : progress.ramRemainingBytes,
       wireBytes: stats.sentBytes,
@@ -83,11 +94,11 @@ export class DepartureMeter {
     this.#publish({})
   }
 
-  memoryDone(progress: MigrationProgress): void {
-    const wireBytes = Math.max(this.#memory.wireBytes, progress.ramTransferredBytes)
+  memoryDone(progress: MigrationProgress, stats: FlowStats): void {
+    const wireBytes = Math.max(this.#memory.wireBytes, stats.sentBytes)
     this.#memory = {
       ...this.#memory,
-      doneBytes: wireBytes,
+      doneBytes: Math.max(this.#memory.doneBytes, progress.ramTransferredBytes),
       wireBytes,
       leftBytes: 0,
       rounds: progress.dirtySyncCount,

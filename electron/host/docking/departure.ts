@@ -6,10 +6,11 @@
  */
 import type { Duplex } from 'node:stream'
 import { fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
+import type { MemoryTransfer } from '../../../shared/models/migration.ts'
 import type { MigrationPhase, MigrationResult } from '../../../shared/models/operation.ts'
 import { type MirrorJob, startMirror } from '../../disk/mirror.ts'
 import { plainJoint } from '../../docks/joint.ts'
-import { WindowedJoint } from '../../docks/windowed-joint.ts'
+import type { WindowedJoint } from '../../docks/windowed-joint.ts'
 import {
   continueFromPreSwitchover,
   queryMigration,
@@ -20,6 +21,7 @@ import {
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
+import type { QmpSession } from '../../qemu/qmp/session.ts'
 import { queryStatus } from '../../qemu/screen.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import type { RunningOperation } from '../operations.ts'
@@ -30,16 +32,18 @@ import { resumeHere } from './ensure-running.ts'
 import type { FaultPoint } from './faults.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { Journal } from './journal.ts'
+import { MemoryCrossing } from './memory-crossing.ts'
 import type { GuestOffer, StreamHeader } from './messages.ts'
 import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
 import { relayFromQemu } from './relay.ts'
-import { downtimeLimitMs, memoryWindow, pollEveryMs, reasonMs, stallMs } from './tuning.ts'
+import { pollEveryMs, reasonMs, stallMs } from './tuning.ts'
 
 export interface Move {
   guest: LocalGuest
   to: DepartureTarget
   operation: RunningOperation
+  transfer: MemoryTransfer
 }
 
 export interface DepartureTarget {
@@ -60,6 +64,7 @@ export interface DepartureEnd {
 }
 
 const longMs = 24 * 3600 * 1000
+
 const launchTimeoutMs = 60_000
 
 export class Departure {
@@ -68,6 +73,7 @@ export class Departure {
   readonly #to: DepartureTarget
   readonly #operation: RunningOperation
   readonly #meter: DepartureMeter
+  readonly #memory: MemoryCrossing
   /** Fires on cancel, on a lost link, and when the destination reports a failure. */
   readonly #stop = new AbortController()
   readonly #heartbeats: Heartbeats
@@ -78,13 +84,23 @@ export class Departure {
   #keepJournal = false
 
   constructor(parts: DockingParts, heartbeats: Heartbeats, move: Move) {
-    const { guest, to, operation } = move
+    const { guest, to, operation, transfer } = move
     this.#parts = parts
     this.#heartbeats = heartbeats
     this.#guest = guest
     this.#to = to
     this.#operation = operation
     this.#meter = new DepartureMeter(parts.clock, operation)
+    const onFailure = (error: unknown): void => void this.#fail(toWdockError(error))
+    this.#memory = new MemoryCrossing({
+      parts,
+      guest,
+      to,
+      operation,
+      transfer,
+      meter: this.#meter,
+      onFailure,
+    })
     operation.signal.addEventListener('abort', () => this.#stop.abort(operation.signal.reason), {
       once: true,
     })
@@ -135,12 +151,16 @@ export class Departure {
     await this.#copyLayers(offer)
     this.#phase('preparing')
     await this.#at('preparing')
-    await this.#ask('docking.launch', { migrationId: this.#operation.id }, launchTimeoutMs)
+    await this.#memory.choose(process)
+    const launch = { migrationId: this.#operation.id, pages: this.#memory.usesPages }
+    const options = { timeoutMs: launchTimeoutMs, signal: this.#stop.signal }
+    const ready = await this.#parts.calls.ask(this.#to.dockId, 'docking.launch', launch, options)
+    if (!ready.pages) await this.#memory.refused()
     await this.#at('launched')
     const mirrors = await this.#mirrorDisks(process)
     const memory = await this.#copyMemory(process, wasRunning)
-    await this.#switchOver(process, mirrors)
-    return await this.#giveAway(journal, memory, wasRunning)
+    await this.#switchOver(process, mirrors, memory)
+    return await this.#giveAway(journal, wasRunning)
   }
 
   async #letGo(): Promise<void> {
@@ -232,11 +252,9 @@ export class Departure {
     const { qmp, sockets } = process
     this.#phase('copying-memory')
     const stream = await this.#openStream('memory', { kind: 'memory', migrationId })
-    const joint = new WindowedJoint(stream, { window: memoryWindow, dock: this.#to.name })
-    const relay = await relayFromQemu(sockets.outgoing, joint)
-    undo.add('close the memory channel', () => relay.close())
+    const joint = await this.#memory.open(process, stream)
     await setCapabilities(qmp)
-    await setParameters(qmp, { maxBandwidthBytesPerSecond: 0, downtimeLimitMs })
+    await setParameters(qmp, this.#memory.parameters)
     const stopListening = qmp.onEvent((event) => {
       if (event.name === 'STOP') this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
     })
@@ -250,7 +268,7 @@ export class Departure {
     })
     stopped.catch(() => undefined)
     try {
-      await this.#until(stopped, async () => this.#watchMemory(await queryMigration(qmp), joint))
+      await this.#until(stopped, () => this.#watchMemory(qmp, joint), this.#memory.lookEveryMs)
     } finally {
       stopListening()
     }
@@ -269,9 +287,9 @@ export class Departure {
     }
   }
 
-  #watchMemory(progress: Awaited<ReturnType<typeof queryMigration>>, joint: WindowedJoint): void {
+  async #watchMemory(qmp: QmpSession, joint: WindowedJoint): Promise<void> {
+    await this.#memory.look(qmp, joint)
     const stats = joint.stats()
-    this.#meter.memoryProgress(progress, stats)
     const quietMs = performance.now() - (stats.lastAckAtMs ?? this.#memoryStartedAtMs)
     if (quietMs > stallMs && stats.sentBytes > stats.ackedBytes) {
       this.#stop.abort(fail('migration.stalled', { ...this.#names(), seconds: Math.round(quietMs / 1000) }))
@@ -279,7 +297,11 @@ export class Departure {
   }
 
   /** The guest stands still: mirrors end in step, device state crosses, the other side loads it, paused. */
-  async #switchOver(process: QemuProcess, mirrors: readonly MirrorJob[]): Promise<void> {
+  async #switchOver(
+    process: QemuProcess,
+    mirrors: readonly MirrorJob[],
+    memory: WindowedJoint,
+  ): Promise<void> {
     const { id: migrationId } = this.#operation
     const { qmp } = process
     this.#phase('switching-over')
@@ -293,12 +315,12 @@ export class Departure {
       signal: this.#stop.signal,
     })
     await loaded
-    this.#meter.memoryDone(await queryMigration(qmp))
+    this.#meter.memoryDone(await queryMigration(qmp), memory.stats())
     await this.#at('loaded')
   }
 
   /** The point of no return. */
-  async #giveAway(journal: Journal, memory: WindowedJoint, wasRunning: boolean): Promise<DepartureEnd> {
+  async #giveAway(journal: Journal, wasRunning: boolean): Promise<DepartureEnd> {
     const { calls, clock, faults } = this.#parts
     const { dockId } = this.#to
     this.#stop.signal.throwIfAborted()
@@ -316,7 +338,8 @@ export class Departure {
     } finally {
       this.#calm()
     }
-    const answerMs = (memory.stats().rttMs ?? 0) / 2
+    this.#memory.givenAway(error === null)
+    const { answerMs } = this.#memory
     const downtimeMs = clock.monotonicMs() - (this.#stoppedAtMs ?? clock.monotonicMs()) - answerMs
     this.#phase('finishing')
     const finish = (): MigrationResult => this.#meter.result(Math.max(0, downtimeMs))
@@ -324,7 +347,7 @@ export class Departure {
   }
 
   /** Waits for `end`, looking every moment, and gives up when the move is to stop. */
-  async #until(end: Promise<unknown>, look: () => Promise<void>): Promise<void> {
+  async #until(end: Promise<unknown>, look: () => Promise<void>, everyMs = pollEveryMs): Promise<void> {
     let over = false
     const stopped = Promise.withResolvers<never>()
     const onStop = (): void => stopped.reject(this.#stop.signal.reason)
@@ -336,7 +359,7 @@ export class Departure {
     })
     try {
       while (!over) {
-        await Promise.race([ended, stopped.promise, this.#parts.clock.sleep(pollEveryMs)])
+        await Promise.race([ended, stopped.promise, this.#parts.clock.sleep(everyMs)])
         if (!over) await look()
       }
       await ended
@@ -374,9 +397,11 @@ export class Departure {
     this.#stop.signal.throwIfAborted()
   }
 
-  async #ask<
-    Method extends 'docking.prepare' | 'docking.launch' | 'docking.switching' | 'docking.await-loaded',
-  >(method: Method, input: Parameters<DockingParts['calls']['ask']>[2], timeoutMs = 20_000): Promise<void> {
+  async #ask<Method extends 'docking.prepare' | 'docking.switching' | 'docking.await-loaded'>(
+    method: Method,
+    input: Parameters<DockingParts['calls']['ask']>[2],
+    timeoutMs = 20_000,
+  ): Promise<void> {
     const { signal } = this.#stop
     await this.#parts.calls.ask(this.#to.dockId, method, input as never, { timeoutMs, signal })
   }

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream'
 import { errorFromShape, fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import type { GuestState } from '../../../shared/models/guest.ts'
-import type { MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
+import type { MemoryTransfer, MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
 import { type Operation, operation as operationSchema } from '../../../shared/models/operation.ts'
 import type { From } from '../../docks/dock-net.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
@@ -15,7 +15,6 @@ import { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureEnd, type DepartureTarget } from './departure.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { MigrationHistory } from './history.ts'
-import type { LinkRates } from './link-rates.ts'
 import { type DestinationStage, failedEvent, letGoEvent, streamHeader } from './messages.ts'
 import { Outcomes } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
@@ -33,17 +32,15 @@ export class Docking {
   readonly #outcomes: Outcomes
   readonly #arrivals: Arrivals
   readonly #settling: Settling
-  readonly #rates: LinkRates
   readonly #heartbeats: Heartbeats
   readonly #departures = new Map<string, Departure>()
   /** Moves that other docks drive and that are shown here, each with what ends the close watch on its dock. */
   readonly #watched = new Map<string, () => void>()
   #closed = false
 
-  constructor(parts: DockingParts, history: MigrationHistory, rates: LinkRates) {
+  constructor(parts: DockingParts, history: MigrationHistory) {
     this.#parts = parts
     this.#outcomes = new Outcomes(parts, history)
-    this.#rates = rates
     const { calls } = parts
     this.#heartbeats = new Heartbeats(calls.net)
     this.#arrivals = new Arrivals({
@@ -79,7 +76,7 @@ export class Docking {
     const { calls } = this.#parts
     const here = calls.net.id
     if (request.fromDockId === here && request.toDockId !== here) {
-      return await willItMove(this.#parts, this.#rates, request.guestId, this.#target(request.toDockId))
+      return await willItMove(this.#parts, request.guestId, this.#target(request.toDockId))
     }
     if (request.toDockId !== here || request.fromDockId === here) throw notBetween()
     return await calls.ask(request.fromDockId, 'docking.will-it-move', { guestId: request.guestId })
@@ -90,10 +87,13 @@ export class Docking {
     const { calls } = this.#parts
     const here = calls.net.id
     if (request.fromDockId === here && request.toDockId !== here) {
-      return { operationId: this.#depart(request.guestId, this.#target(request.toDockId)) }
+      return { operationId: this.#depart(request.guestId, this.#target(request.toDockId), request.transfer) }
     }
     if (request.toDockId !== here || request.fromDockId === here) throw notBetween()
-    return await calls.ask(request.fromDockId, 'docking.pull', { guestId: request.guestId })
+    return await calls.ask(request.fromDockId, 'docking.pull', {
+      guestId: request.guestId,
+      transfer: request.transfer,
+    })
   }
 
   /** Cancels an operation of this dock, or of the dock that drives it. */
@@ -128,7 +128,7 @@ export class Docking {
     return { dockId, name: dock.name }
   }
 
-  #depart(guestId: string, to: DepartureTarget): string {
+  #depart(guestId: string, to: DepartureTarget, transfer: MemoryTransfer = 'auto'): string {
     const { guests, operations, calls, random } = this.#parts
     if (this.#closed) throw fail('dock.unreachable', { dock: calls.net.name })
     const guest = guests.get(guestId)
@@ -150,12 +150,18 @@ export class Docking {
           dirtyRateBytesPerS: 0,
           rounds: 0,
           throttlePercent: 0,
+          transfer: null,
           samples: [],
           result: null,
         },
       },
       async (running) => {
-        const departure = new Departure(this.#parts, this.#heartbeats, { guest, to, operation: running })
+        const departure = new Departure(this.#parts, this.#heartbeats, {
+          guest,
+          to,
+          operation: running,
+          transfer,
+        })
         this.#departures.set(migrationId, departure)
         try {
           await this.#getReady(guest, running)
@@ -185,7 +191,7 @@ export class Docking {
   /** The guest was given away: its copy here goes when the other dock has it. @throws migration.unsettled */
   async #end(end: DepartureEnd, to: DepartureTarget): Promise<void> {
     if (end.kind === 'moved') {
-      this.#rates.learn(to.dockId, end.finish())
+      end.finish()
       await this.#settling.handedOver(end.journal)
       return
     }
@@ -216,11 +222,11 @@ export class Docking {
     const { calls } = this.#parts
     const arrivals = this.#arrivals
     calls.serve('docking.will-it-move', (from, { guestId }) =>
-      willItMove(this.#parts, this.#rates, guestId, this.#target(from.dockId)),
+      willItMove(this.#parts, guestId, this.#target(from.dockId)),
     )
     calls.serve('docking.check', (_from, offer) => arrivals.check(offer))
-    calls.serve('docking.pull', async (from, { guestId }) => ({
-      operationId: this.#depart(guestId, this.#target(from.dockId)),
+    calls.serve('docking.pull', async (from, { guestId, transfer }) => ({
+      operationId: this.#depart(guestId, this.#target(from.dockId), transfer),
     }))
     calls.serve('docking.cancel', async (from, { operationId }) => {
       this.#assertTheirs(from, operationId)
@@ -232,9 +238,8 @@ export class Docking {
       await arrivals.prepare(from, migrationId, offer)
       return {}
     })
-    calls.serve('docking.launch', async (from, { migrationId }) => {
-      await arrivals.launch(from, migrationId)
-      return {}
+    calls.serve('docking.launch', async (from, { migrationId, pages }) => {
+      return { pages: await arrivals.launch(from, migrationId, pages) }
     })
     calls.serve('docking.switching', async (from, { migrationId }) => {
       await arrivals.switching(from, migrationId)

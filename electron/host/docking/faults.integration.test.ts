@@ -89,7 +89,12 @@ describe('a move that is struck', () => {
     return operationId
   }
 
-  it.each(cases)('at %s by: %s; the guest runs on and nothing is left there', expectStays)
+  it.each(cases)('at %s by: %s; the guest runs on and nothing is left there', async (...one) => {
+    rig.transfer = 'pages'
+    await expectStays(...one).finally(() => {
+      rig.transfer = 'auto'
+    })
+  })
 
   it.skipIf(!cable).each(cableCases)(
     'at %s by: %s; the guest runs on and nothing is left there (needs network namespaces)',

@@ -17,6 +17,7 @@ describe('an estimate', () => {
     const input = fc.record({
       touchedMemoryBytes: bytes,
       memoryBytes: bytes,
+      crossing: fc.constantFrom('all' as const, 'lacking' as const, 'changed' as const),
       missingBytes: bytes,
       topBytes: bytes,
       linkBytesPerS: fc.option(fc.integer({ min: 1, max: 2 ** 34 })),
@@ -35,12 +36,34 @@ describe('an estimate', () => {
   })
 
   it('is narrower where the link was measured', () => {
-    const sizes = { touchedMemoryBytes: 1e8, memoryBytes: 5e8, missingBytes: 0, topBytes: 1e7, linkRttMs: 1 }
+    const sizes = {
+      crossing: 'all' as const,
+      touchedMemoryBytes: 1e8,
+      memoryBytes: 5e8,
+      missingBytes: 0,
+      topBytes: 1e7,
+      linkRttMs: 1,
+    }
     const span = (linkBytesPerS: number | null) => {
       const { time } = estimateMigration({ ...sizes, linkBytesPerS })
       return time.maxMs - time.minMs
     }
     expect(span(12e6)).toBeLessThan(span(null))
+  })
+})
+
+describe('an estimate over a slow link', () => {
+  const sizes = { touchedMemoryBytes: 1e8, memoryBytes: 5e8, missingBytes: 0, topBytes: 0, linkRttMs: 5 }
+  const estimate = (crossing: 'all' | 'lacking' | 'changed') =>
+    estimateMigration({ ...sizes, crossing, linkBytesPerS: 9e6 })
+
+  it('is a matter of seconds for a guest that comes back', () => {
+    expect(estimate('changed').time.maxMs).toBeLessThan(5000)
+    expect(estimate('all').time.minMs).toBeGreaterThan(5000)
+  })
+
+  it('is shorter for what the other side lacks than for all', () => {
+    expect(estimate('lacking').bytes.max).toBeLessThan(estimate('all').bytes.max)
   })
 })
 

@@ -7,7 +7,7 @@ import { errorShape } from '../../../shared/errors/wdock-error.ts'
 import { dockId } from '../../../shared/models/dock.ts'
 import { guest } from '../../../shared/models/guest.ts'
 import { bootFile, guestDefinition, layerId } from '../../../shared/models/guest-definition.ts'
-import { migrationCheck, migrationRecord } from '../../../shared/models/migration.ts'
+import { memoryTransfer, migrationCheck, migrationRecord } from '../../../shared/models/migration.ts'
 
 export const migrationId = z.uuid()
 const migrationRef = z.strictObject({ migrationId })
@@ -45,6 +45,8 @@ export const checkAnswer = z.object({
 export type CheckAnswer = z.infer<typeof checkAnswer>
 
 export const prepareRequest = z.strictObject({ migrationId, offer: guestOffer })
+/** `pages`: memory is going to come by the page codec. */
+export const launchRequest = z.strictObject({ migrationId, pages: z.boolean() })
 export const commitRequest = z.strictObject({ migrationId, run: z.boolean() })
 
 /**
@@ -90,12 +92,13 @@ export const peerMethods = {
   'docking.will-it-move': { input: z.strictObject({ guestId: z.uuid() }), output: migrationCheck },
   'docking.check': { input: guestOffer, output: checkAnswer },
   'docking.pull': {
-    input: z.strictObject({ guestId: z.uuid() }),
+    input: z.strictObject({ guestId: z.uuid(), transfer: memoryTransfer.optional() }),
     output: z.object({ operationId: z.uuid() }),
   },
   'docking.cancel': { input: z.strictObject({ operationId: z.uuid() }), output: z.object({}) },
   'docking.prepare': { input: prepareRequest, output: z.object({}) },
-  'docking.launch': { input: migrationRef, output: z.object({}) },
+  /** The answer says whether pages can come: where the disk is short they cannot, and nothing is in front of QEMU. */
+  'docking.launch': { input: launchRequest, output: z.object({ pages: z.boolean() }) },
   'docking.switching': { input: migrationRef, output: z.object({}) },
   'docking.await-loaded': { input: migrationRef, output: z.object({}) },
   'docking.commit': { input: commitRequest, output: z.object({ ranAfterMs: z.number() }) },

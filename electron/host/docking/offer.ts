@@ -1,5 +1,6 @@
 /** What a source tells a destination of a guest: definition, layers, boot files, sizes. */
 import { fail } from '../../../shared/errors/index.ts'
+import type { GuestDefinition } from '../../../shared/models/guest-definition.ts'
 import type { LayerStore } from '../../disk/layers.ts'
 import { machineLayoutVersion } from '../../qemu/command-line.ts'
 import { type BootFileStore, bootFileIds } from '../guests/boot-files.ts'
@@ -35,6 +36,19 @@ export async function makeOffer(
 async function describeLayer(layers: LayerStore, id: string): Promise<GuestOffer['layers'][number]> {
   const { sizeBytes, sha256, virtualSizeBytes } = await layers.info(id)
   return { id, sizeBytes, sha256, virtualSizeBytes }
+}
+
+/** The files of a guest that never change, as far as they are here: what is in them need not cross as memory. */
+export function unchangingFiles(
+  { disks, boot }: GuestDefinition,
+  layers: LayerStore,
+  files: BootFileStore,
+): { id: string; path: string }[] {
+  const layerIds = [...new Set(disks.flatMap((disk) => disk.layers))]
+  return [
+    ...bootFileIds(boot).map((id) => ({ id, path: files.path(id) })),
+    ...layerIds.map((id) => ({ id, path: layers.path(id) })),
+  ]
 }
 
 /** Bytes of layers and boot files that the other side lacks. */

@@ -220,6 +220,7 @@ function operationOf(record: MigrationRecord): Operation {
       dirtyRateBytesPerS: 0,
       rounds: 0,
       throttlePercent: 0,
+      transfer: null,
       samples: [],
       result: null,
     },

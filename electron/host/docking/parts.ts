@@ -11,6 +11,8 @@ import type { Operations, RunningOperation } from '../operations.ts'
 import type { PeerCalls } from '../peer-calls.ts'
 import type { StateStore } from '../state-store.ts'
 import type { Faults } from './faults.ts'
+import type { LinkRates } from './link-rates.ts'
+import type { Visits } from './visits.ts'
 
 export interface DockingParts {
   journalDir: string
@@ -22,6 +24,9 @@ export interface DockingParts {
   bootFiles: BootFileStore
   operations: Operations
   store: StateStore
+  /** Null in tests: memory crosses as QEMU sends it. */
+  visits: Visits | null
+  rates: LinkRates
   clock: Clock
   random: Random
   log: Log

@@ -11,6 +11,38 @@ export const memoryWindow = { durationMs: 32, minBytes: 512 * 1024, maxBytes: 4 
 /** QEMU stops the guest when it thinks that the rest crosses within this time. */
 export const downtimeLimitMs = 120
 
+/**
+ * A link that carries more than this is left to QEMU (about 240 Mbit/s). Up to 600 Mbit/s recognising pages may pay, but
+ * a probe of the link, which is a message like any other, cannot tell such a link from a faster one.
+ */
+export const plainBytesPerS = 30e6
+
+/** QEMU's defaults, set anew because they outlive a migration: gently at first, then harder. */
+export const plainThrottle = {
+  throttleTriggerPercent: 50,
+  throttleInitialPercent: 20,
+  throttleIncrementPercent: 10,
+} as const
+
+/**
+ * Where the other dock has most of the memory, what QEMU sends in a round is no measure of what the link carries: a guest
+ * that changes a twentieth of that is slowed. It is slowed at once and hard, because it is for a second and not for
+ * a minute: one that rewrites 8 MB five times a second does so even with a tenth of its processor.
+ */
+export const pagesThrottle = {
+  throttleTriggerPercent: 5,
+  throttleInitialPercent: 99,
+  throttleIncrementPercent: 1,
+} as const
+/** What QEMU's own rate of sending into the codec comes to at most here. */
+export const codecBytesPerS = 800e6
+
+/** The same over a slow link, for a guest that changes too much to come to that in a few rounds. */
+export const laterDowntimeLimitMs = 350
+
+/** How often QEMU is asked how far it is while the page codec is in use: a return visit is over in a second. */
+export const pollPagesEveryMs = 40
+
 /** How often QEMU is asked how far it is. */
 export const pollEveryMs = 150
 

@@ -4,14 +4,13 @@ import type { MigrationCheck } from '../../../shared/models/migration.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { residentBytes } from '../memory.ts'
 import type { DepartureTarget } from './departure.ts'
-import { estimateMigration } from './estimate.ts'
-import type { LinkRates } from './link-rates.ts'
+import { estimateMigration, type MemoryCrossingKind } from './estimate.ts'
 import { makeOffer, missingBytes } from './offer.ts'
 import type { DockingParts } from './parts.ts'
+import { plainBytesPerS } from './tuning.ts'
 
 export async function willItMove(
   parts: DockingParts,
-  rates: LinkRates,
   guestId: string,
   to: DepartureTarget,
 ): Promise<MigrationCheck> {
@@ -23,11 +22,12 @@ export async function willItMove(
     const answer = await parts.calls.ask(to.dockId, 'docking.check', offer)
     const warnings = answer.warnings
     if (answer.blockers.length > 0) return { blockers: answer.blockers, warnings, estimate: null }
-    const link = await rates.measure(to.dockId)
+    const link = await parts.rates.measure(to.dockId)
     const estimate = estimateMigration({
       // About what the guest has touched.
       touchedMemoryBytes: await residentBytes(guest.process?.identity.pid ?? 0),
       memoryBytes: offer.definition.memoryBytes,
+      crossing: crossingOf(parts, guestId, to.dockId, link.bytesPerS),
       missingBytes: missingBytes(offer, answer),
       topBytes: offer.topBytes,
       linkBytesPerS: link.bytesPerS,
@@ -37,6 +37,20 @@ export async function willItMove(
   } catch (thrown) {
     return blocked([errorFromShape(toWdockError(thrown).toJSON())])
   }
+}
+
+/** As it is going to be chosen; the other dock may have forgotten what it kept. */
+function crossingOf(
+  { store, visits }: DockingParts,
+  guestId: string,
+  dockId: string,
+  bytesPerS: number | null,
+): MemoryCrossingKind {
+  if (visits === null || (bytesPerS ?? 0) >= plainBytesPerS) return 'all'
+  const isKept = store.state.keptMemory.guests.some(
+    (kept) => kept.guestId === guestId && kept.dockId === dockId,
+  )
+  return isKept ? 'changed' : 'lacking'
 }
 
 function blockersHere(parts: DockingParts, guest: LocalGuest): WdockError[] {

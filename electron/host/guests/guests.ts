@@ -14,7 +14,7 @@ import { type CreationContext, checkSource, fillGuest, newDefinition } from './g
 import type { GuestEnvironment } from './guest-environment.ts'
 import { type GuestRecord, readGuestRecord, readGuestRecords, writeGuestRecord } from './guest-record.ts'
 import { LocalGuest } from './local-guest.ts'
-import { Trash } from './trash.ts'
+import { type DeletedGuest, Trash } from './trash.ts'
 
 export interface GuestsOptions {
   env: GuestEnvironment
@@ -34,8 +34,11 @@ export class Guests {
     this.#trash = new Trash(options.env.dataDir)
   }
 
-  /** Finds guests and their running QEMUs. One that cannot be adopted is shown with the reason. */
-  async load(): Promise<void> {
+  /**
+   * Finds guests and their running QEMUs. One that cannot be adopted is shown with the reason.
+   * @returns guests whose time in the trash was over
+   */
+  async load(): Promise<DeletedGuest[]> {
     const { env, log } = this.#options
     for (const record of await readGuestRecords(join(env.dataDir, 'guests'), log)) {
       const guest = new LocalGuest(env, record, initialState(record))
@@ -49,7 +52,7 @@ export class Guests {
       guest.publish()
       void guest.refreshDiskUse()
     }
-    await this.#trash.sweep(env.clock.nowMs())
+    return await this.#trash.sweep(env.clock.nowMs())
   }
 
   async #adopt(guest: LocalGuest): Promise<void> {

@@ -9,6 +9,12 @@ import { fsFailure } from '../../platform/atomic-file.ts'
 
 const keptMs = 30 * 24 * 3600 * 1000
 
+/** One that nobody can bring back any more. */
+export interface DeletedGuest {
+  id: string
+  trashedAtMs: number
+}
+
 export class Trash {
   readonly #folder: string
 
@@ -52,12 +58,21 @@ export class Trash {
     }
   }
 
-  /** Deletes for good what has lain here for 30 days. */
-  async sweep(nowMs: number): Promise<void> {
+  /** Deletes for good what has lain here for 30 days. @returns whom, an earlier copy like any other */
+  async sweep(nowMs: number): Promise<DeletedGuest[]> {
+    const deleted: DeletedGuest[] = []
     for (const name of await readdir(this.#folder).catch(() => [])) {
       const path = join(this.#folder, name)
       const found = await stat(path).catch(() => null)
-      if (found && nowMs - found.ctimeMs > keptMs) await rm(path, { recursive: true, force: true })
+      if (!found || nowMs - found.ctimeMs <= keptMs) continue
+      await rm(path, { recursive: true, force: true })
+      deleted.push({ id: guestIdOf(name), trashedAtMs: found.ctimeMs })
     }
+    return deleted
   }
+}
+
+/** An earlier copy has a number behind the id; it was set aside when the newer one came, and goes with it. */
+function guestIdOf(name: string): string {
+  return name.replace(/\.\d+$/, '')
 }

@@ -44,7 +44,14 @@ export function fakeState(): HostState {
     ...{ secretsSentence: 'In a file.', demoGuestAvailable: true, isDemo: false },
   }
   const settings: HostState['settings'] = {
-    ...{ dockName: 'This PC', port: 0, discovery: true, theme: 'system', whenClosed: 'stay' },
+    ...{
+      dockName: 'This PC',
+      port: 0,
+      discovery: true,
+      theme: 'system',
+      whenClosed: 'stay',
+      keptMemoryMiB: 16384,
+    },
   }
   return {
     ...emptyHostState(info, settings),
@@ -192,6 +199,10 @@ export class FakeHost {
         settle: call('migrations.settle', none),
       },
       ...this.#checkpointService(call),
+      keptMemory: {
+        forget: call('keptMemory.forget', none),
+        forgetAll: call('keptMemory.forgetAll', none),
+      },
       operations: {
         cancel: call('operations.cancel', none),
         dismiss: call('operations.dismiss', none),

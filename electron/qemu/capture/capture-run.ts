@@ -28,6 +28,8 @@ export interface CaptureRun {
   atInstant: readonly TransactionAction[]
   /** Resolves when the receiver has the first page section. */
   firstPart: Promise<void>
+  /** Full speed from the beginning. */
+  hurry: boolean
   signal: AbortSignal
   patience?: Patience
   onProgress?: (progress: CaptureProgress) => void

@@ -5,6 +5,7 @@ import type { TransactionAction } from '../qmp/commands.ts'
 import type { QmpSession } from '../qmp/session.ts'
 import { captureMemory, type MemoryCaptureOptions, settleMemoryCapture } from './memory.ts'
 import { leaveNote } from './note.ts'
+import { easeOff, isCramped } from './pace.ts'
 import { preferredRoute, snapshotSupport } from './routes.ts'
 import { FakeMonitor } from './testing/fake-monitor.ts'
 
@@ -27,8 +28,12 @@ class FakeQemu {
     ['events', true],
   ])
   readonly nodes = new Set<string>()
+  /** Of the virtual processors. */
+  threads: number[] = []
   /** Downtime limits in the order in which they were set. */
   readonly limits: unknown[] = []
+  /** Bandwidths likewise. */
+  readonly paces: unknown[] = []
 
   private constructor(monitor: FakeMonitor, qmp: QmpSession) {
     this.monitor = monitor
@@ -39,13 +44,15 @@ class FakeQemu {
     answers['query-migrate-parameters'] = () => this.parameters
     answers['query-migrate-capabilities'] = () =>
       [...this.capabilities].map(([capability, state]) => ({ capability, state }))
+    answers['query-cpus-fast'] = () => this.threads.map((thread) => ({ 'thread-id': thread }))
     answers['query-named-block-nodes'] = () =>
       [...this.nodes].map((name) => ({ 'node-name': name, file: '', ro: false }))
     answers['blockdev-add'] = (args) => this.nodes.add(String(args['node-name']))
     answers['blockdev-del'] = (args) => this.nodes.delete(String(args['node-name']))
     answers['migrate-set-parameters'] = (args) => {
       this.parameters = { ...this.parameters, ...args }
-      this.limits.push(args['downtime-limit'])
+      if ('downtime-limit' in args) this.limits.push(args['downtime-limit'])
+      if ('max-bandwidth' in args) this.paces.push(args['max-bandwidth'])
     }
     answers['migrate-set-capabilities'] = (args) => this.#setCapabilities(args.capabilities)
     answers.stop = () => this.#become('paused')
@@ -201,6 +208,15 @@ describe('a pre-copy', () => {
     qemu.expectAsFound()
   })
 
+  it('goes at full speed from the beginning when something waits for it', async () => {
+    migratesAtOnce()
+    await capture({ hurry: true })
+    expect(qemu.paces).toEqual([0, usualParameters['max-bandwidth']])
+    await capture()
+    expect(qemu.paces.slice(2)).toEqual([0, 48_000_000, usualParameters['max-bandwidth']])
+    qemu.expectAsFound()
+  })
+
   it('is refused for a guest that QEMU has stopped for its own reasons', async () => {
     qemu.status = 'io-error'
     await expect(capture()).rejects.toMatchObject({ code: 'qemu.cannot_capture' })
@@ -212,6 +228,51 @@ function ramOf(passes: number): Record<string, number> {
   const nothing = { transferred: 0, remaining: 0, total: 0, duplicate: 0, mbps: 0, 'page-size': 4096 }
   return { ...nothing, 'dirty-pages-rate': 0, 'dirty-sync-count': passes }
 }
+
+describe('the pace of a pre-copy', () => {
+  /** On a PC with two processors. @param busy of them @returns what ends at full speed */
+  async function eased(busy: number, over = new AbortController().signal): Promise<{ ended: Promise<void> }> {
+    const startMs = performance.now()
+    const runNs = async (): Promise<number> => busy * (performance.now() - startMs) * 1e6
+    qemu.passes = 1
+    const speedUp = await easeOff(qemu.qmp, over, { count: 2, runNs })
+    return { ended: speedUp() }
+  }
+
+  it('is gentle the first time round for a guest that works', async () => {
+    const { ended } = await eased(0.9)
+    await wait(400)
+    expect(qemu.paces).toEqual([48_000_000])
+    qemu.passes = 2
+    await ended
+    expect(qemu.paces).toEqual([48_000_000, 0])
+  })
+
+  it('is full as soon as it shows that the guest has little to do', async () => {
+    const { ended } = await eased(0.1)
+    await ended
+    expect(qemu.paces).toEqual([48_000_000, 0])
+  })
+
+  it('is left to who gives the settings back when the copy is over', async () => {
+    const over = new AbortController()
+    const { ended } = await eased(0.9, over.signal)
+    over.abort()
+    await ended
+    expect(qemu.paces).toEqual([48_000_000])
+  })
+
+  it.each([
+    [0.3, 2, false],
+    [0.4, 2, true],
+    [1, 3, true],
+    [1, 4, false],
+    [4, 8, false],
+    [6, 8, true],
+  ])('spares a guest of whose processors %d work, on a PC of %i: %s', (busy, processors, spared) => {
+    expect(isCramped(busy, processors)).toBe(spared)
+  })
+})
 
 describe('a background snapshot', () => {
   beforeEach(async () => {

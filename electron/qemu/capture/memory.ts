@@ -36,6 +36,8 @@ export interface MemoryCaptureOptions {
   firstPart: Promise<void>
   /** Made at the instant: all or none, and if none the capture fails. */
   atInstant?: readonly TransactionAction[]
+  /** Something waits for the copy, so that a guest which works is not spared (pace.ts). Default: nothing does. */
+  hurry?: boolean
   /** Of a pre-copy. Default: 1 s for each downtime limit, 60 s after the last one. */
   patience?: Patience
   onProgress?: (progress: CaptureProgress) => void
@@ -98,6 +100,7 @@ function runFrom(qmp: QmpSession, before: Before, options: MemoryCaptureOptions)
     before,
     atInstant: options.atInstant ?? [],
     firstPart: options.firstPart,
+    hurry: options.hurry ?? false,
     signal: options.signal ?? new AbortController().signal,
     ...(options.patience ? { patience: options.patience } : {}),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),

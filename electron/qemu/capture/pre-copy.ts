@@ -14,6 +14,7 @@ import { fail } from '../../../shared/errors/index.ts'
 import { setParameters, startMigration, waitForMigrationStatus } from '../migration.ts'
 import { transaction } from '../qmp/commands.ts'
 import { type CaptureRun, cancelAndWait, progressPollMs, tellProgress } from './capture-run.ts'
+import { easeOff } from './pace.ts'
 import { goOn } from './run-state.ts'
 
 /** The first holds for most guests; one that changes its memory fast needs a longer standstill to be caught. */
@@ -38,16 +39,17 @@ export async function captureByPreCopy(run: CaptureRun): Promise<void> {
   const over = new AbortController()
   const tooBusy = new AbortController()
   try {
+    const speedUp = run.hurry ? null : await easeOff(run.qmp, over.signal)
     await startMigration(run.qmp, run.uri)
-    const raising = raiseLimits(run, over.signal, tooBusy)
+    const steering = Promise.all([speedUp?.(), raiseLimits(run, over.signal, tooBusy)])
     // Awaited below; until then a failure of it is nobody's.
-    raising.catch(() => {})
+    steering.catch(() => {})
     try {
       await untilStandstill(run, tooBusy.signal)
       await changeAndGoOn(run)
     } finally {
       over.abort()
-      await raising
+      await steering
     }
   } catch (error) {
     await cancelAndWait(run.qmp).catch(() => {})

@@ -273,6 +273,11 @@ const blockExport = z.object({ id: z.string(), 'node-name': z.string(), 'shuttin
 export const queryBlockExports = (qmp: QmpSession): Promise<z.infer<typeof blockExport>[]> =>
   ask(qmp, z.array(blockExport), 'query-block-exports')
 
+const cpuFast = z.object({ 'thread-id': z.number() })
+/** A virtual processor each, with the thread of QEMU that runs it. */
+export const queryCpusFast = (qmp: QmpSession): Promise<z.infer<typeof cpuFast>[]> =>
+  ask(qmp, z.array(cpuFast), 'query-cpus-fast')
+
 // ---- migration: see ../migration.ts for what the answers mean
 
 export const migrate = (qmp: QmpSession, uri: string): Promise<void> => tell(qmp, 'migrate', { uri })

@@ -66,6 +66,10 @@ class Cursor {
     return byte
   }
 
+  u16(): number {
+    return this.bytes.readUInt16BE(this.skip(2))
+  }
+
   u32(): number {
     return this.bytes.readUInt32BE(this.skip(4))
   }
@@ -87,14 +91,19 @@ class Cursor {
   }
 }
 
+export interface HeadOptions {
+  /** A move opens a return path, pings it and may announce post-copy in front of its memory; a saved stream does not. */
+  commands: 'refused' | 'skipped'
+}
+
 /**
  * Reads the head at the start of `bytes`. Where it ends shows only in what follows it.
  * @throws qemu.bad_stream, stream.unsupported
  */
-export function readHead(bytes: Buffer): HeadProgress {
+export function readHead(bytes: Buffer, options: HeadOptions = { commands: 'refused' }): HeadProgress {
   try {
     const cursor = new Cursor(bytes)
-    const read = readToSetup(cursor)
+    const read = readToSetup(cursor, options)
     if (cursor.peek() === sectionType.full) skipEarlyDevices(cursor, read)
     return { kind: 'head', head: headOf(cursor, read), bytesRead: cursor.at }
   } catch (thrown) {
@@ -108,7 +117,7 @@ export function readHead(bytes: Buffer): HeadProgress {
 export function parseHead(bytes: Buffer): StreamHead {
   const cursor = new Cursor(bytes)
   try {
-    const read = readToSetup(cursor)
+    const read = readToSetup(cursor, { commands: 'refused' })
     const hasMore = cursor.at < bytes.length
     const isDevice = bytes[cursor.at] === sectionType.full && bytes[bytes.length - 5] === sectionType.footer
     if (hasMore && !isDevice) throw cursor.bad('something else behind the head')
@@ -126,9 +135,10 @@ function headOf(cursor: Cursor, { flushes, ...read }: ReadSetup): StreamHead {
 }
 
 /** Up to and including the START of ram. */
-function readToSetup(cursor: Cursor): ReadSetup {
+function readToSetup(cursor: Cursor, { commands }: HeadOptions): ReadSetup {
   const machine = readConfiguration(cursor)
   const configurationBytes = cursor.at
+  if (commands === 'skipped') skipCommands(cursor)
   toRam(cursor)
   const ramSectionId = cursor.u32()
   cursor.skip(ramStart.length)
@@ -176,6 +186,13 @@ function readSubsection(cursor: Cursor): void {
       return
     default:
       throw unsupportedStream(`the configuration ${name}`)
+  }
+}
+
+function skipCommands(cursor: Cursor): void {
+  while (cursor.peek() === sectionType.command) {
+    cursor.skip(3)
+    cursor.skip(cursor.u16())
   }
 }
 

@@ -4,7 +4,7 @@
  * Promises that reading reserves no more than the limit of the whole object, whatever the columns say of themselves.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { type BadBytes, ByteReader, type ByteWriter } from './bytes.ts'
+import { type BadBytes, ByteReader, type ByteWriter } from '../../platform/bytes.ts'
 
 const level = 9
 /** Shorter ones do not shrink by more than zstd's own frame. */

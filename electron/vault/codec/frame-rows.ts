@@ -5,8 +5,8 @@
  */
 import { framePages, sealBytes } from '../../pages/frame.ts'
 import { pageBytes } from '../../pages/page-id.ts'
+import { type BadBytes, type ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { idBytes } from '../names.ts'
-import { type BadBytes, type ByteReader, ByteWriter } from './bytes.ts'
 import { type ColumnReader, writeColumn } from './columns.ts'
 import { limits } from './limits.ts'
 

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { fail, type WdockError } from '../../../shared/errors/index.ts'
-import type { BadBytes, ByteReader, ByteWriter } from './bytes.ts'
+import type { BadBytes, ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { limits } from './limits.ts'
 
 /** What this program writes; it reads this and nothing later. */

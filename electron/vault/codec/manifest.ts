@@ -9,7 +9,7 @@ import { checkpointId, checkpointReason } from '../../../shared/models/checkpoin
 import { dockId } from '../../../shared/models/dock.ts'
 import { accelerator, guestDefinition } from '../../../shared/models/guest-definition.ts'
 import { pageBytes } from '../../pages/page-id.ts'
-import { type BadBytes, ByteReader, ByteWriter } from './bytes.ts'
+import { type BadBytes, ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { ColumnReader } from './columns.ts'
 import { type FrameRows, readFrameRows, readPackIds, writeFrameRows } from './frame-rows.ts'
 import { readHead, versioned, writeHead } from './json.ts'

@@ -2,8 +2,9 @@
  * A list of packs, of a sweep that means to free them (`sweeps/`) or is freeing them (`doomed/`): `uv count ‖ ids` of
  * those to be removed, the same of those whose names are to be closed.
  */
+
+import { type BadBytes, ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { idBytes } from '../names.ts'
-import { type BadBytes, ByteReader, ByteWriter } from './bytes.ts'
 import { badObject } from './json.ts'
 import { limits } from './limits.ts'
 

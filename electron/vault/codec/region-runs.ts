@@ -4,7 +4,7 @@
  * lie one behind the other in their pack (kind 2); what lies between two runs of a pack that once held the whole
  * region has since been replaced by as many pages from elsewhere (kind 3). So most distances are small.
  */
-import { type BadBytes, type ByteReader, ByteWriter } from './bytes.ts'
+import { type BadBytes, type ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { type ColumnReader, writeColumn } from './columns.ts'
 import { type FrameRows, indexBelow } from './frame-rows.ts'
 

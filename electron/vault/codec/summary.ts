@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { checkpoint, checkpointLabel } from '../../../shared/models/checkpoint.ts'
-import { ByteReader, ByteWriter } from './bytes.ts'
+import { ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { badObject, readHead, writeHead } from './json.ts'
 import { limits } from './limits.ts'
 

@@ -4,7 +4,7 @@
  * that region, pages. Promises runs of at least one page; whether a checkpoint has these pages is for its reader to see.
  */
 import { z } from 'zod'
-import { type BadBytes, ByteReader, ByteWriter } from './bytes.ts'
+import { type BadBytes, ByteReader, ByteWriter } from '../../platform/bytes.ts'
 import { ColumnReader, writeColumn } from './columns.ts'
 import { badObject, readHead, writeHead } from './json.ts'
 import { limits } from './limits.ts'

@@ -15,6 +15,7 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Random } from '../../platform/random.ts'
 import { Catalog } from '../catalog.ts'
+import { ContentIds } from '../content-ids.ts'
 import { DiskSpools } from '../disk-spool.ts'
 import {
   checkVaultKey,
@@ -97,6 +98,7 @@ export class OpenedVaultParts {
   readonly catalog: Catalog
   readonly spools: DiskSpools
   readonly frames: FrameCache
+  readonly contents: ContentIds
   readonly folders: VaultFolders
   readonly vaultKey: Buffer
   readonly #file: VaultFile
@@ -120,6 +122,7 @@ export class OpenedVaultParts {
     this.catalog = new Catalog(this.vault, cache)
     this.spools = new DiskSpools(folders.spool, keys.objects)
     this.frames = frames
+    this.contents = new ContentIds(join(folders.cache, 'contents', file.vaultId), log, { random })
     this.folders = folders
     this.vaultKey = vaultKey
     this.#file = file

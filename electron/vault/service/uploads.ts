@@ -25,8 +25,8 @@ export class Uploads {
   readonly #emit: (event: VaultEvent) => void
   readonly #captures = new Map<string, Capture>()
   readonly #onItsWay = new Map<string, OnItsWay>()
-  /** Names of captures that are being begun. */
-  readonly #beginning = new Set<string>()
+  /** Captures that are being begun. */
+  readonly #beginning = new Map<string, Promise<void>>()
   /** What became of uploads that ended, for who gives one up too late. */
   readonly #published = new Set<string>()
   #closing = false
@@ -65,21 +65,28 @@ export class Uploads {
     if (isThere || this.#beginning.has(captureId)) {
       throw fail('host.bad_input', { why: 'there is a capture of this name' })
     }
-    this.#beginning.add(captureId)
+    const beginning = this.#begin(start)
+    this.#beginning.set(captureId, beginning)
     try {
-      const { vault, spools } = this.#opened
-      const capture = await Capture.begin({
-        vault,
-        start,
-        upload: { spool: await spools.create(captureId, 0), ...this.#parts(captureId) },
-        onFirstPart: () => this.#emit({ type: 'capture.first-part', captureId }),
-        onRead: (memoryBytes, diskBytes) =>
-          this.#emit({ type: 'capture.read', captureId, memoryBytes, diskBytes }),
-      })
-      this.#captures.set(captureId, capture)
+      await beginning
     } finally {
       this.#beginning.delete(captureId)
     }
+  }
+
+  async #begin(start: CaptureStart): Promise<void> {
+    const { captureId } = start
+    const { vault, spools, contents } = this.#opened
+    const capture = await Capture.begin({
+      vault,
+      start,
+      contents,
+      upload: { spool: await spools.create(captureId, 0), ...this.#parts(captureId) },
+      onFirstPart: () => this.#emit({ type: 'capture.first-part', captureId }),
+      onRead: (memoryBytes, diskBytes) =>
+        this.#emit({ type: 'capture.read', captureId, memoryBytes, diskBytes }),
+    })
+    this.#captures.set(captureId, capture)
   }
 
   /** @throws host.bad_input when there is none */
@@ -96,7 +103,13 @@ export class Uploads {
     return this.#follow(captureId, { upload: capture.upload, summary, label: null })
   }
 
+  /** One that is still being begun is given up as soon as it has been; nobody has to wait for that. */
   async abandon(captureId: string): Promise<'cancelled' | 'published'> {
+    const beginning = this.#beginning.get(captureId)
+    if (beginning !== undefined) {
+      void this.#abandonWhenBegun(captureId, beginning)
+      return 'cancelled'
+    }
     const capture = this.#captures.get(captureId)
     if (capture !== undefined) {
       this.#captures.delete(captureId)
@@ -105,6 +118,21 @@ export class Uploads {
     const onItsWay = this.#onItsWay.get(captureId)
     if (onItsWay === undefined) return this.#published.has(captureId) ? 'published' : 'cancelled'
     return await this.#giveUp(captureId, onItsWay)
+  }
+
+  async #abandonWhenBegun(captureId: string, beginning: Promise<void>): Promise<void> {
+    try {
+      await beginning
+    } catch {
+      return
+    }
+    try {
+      await this.#captures.get(captureId)?.abandon()
+    } catch (error) {
+      this.#opened.vault.log.warn('a capture was not given up', { captureId, error })
+    } finally {
+      this.#captures.delete(captureId)
+    }
   }
 
   /** What is on its way, as people see it. */

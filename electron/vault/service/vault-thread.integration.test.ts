@@ -104,6 +104,17 @@ it('leaves nothing of a capture that was given up', async () => {
   expect(await service.stats()).toMatchObject({ checkpoints: 0, packs: 0 })
 })
 
+it('leaves nothing of a capture that was given up while it was being begun', async () => {
+  const { service } = start()
+  await service.create(place(), folders)
+  const capture = { ...captureStart(), memorySocketPath: join(folder, 'm.sock') }
+  const beginning = service.beginCapture(capture)
+  expect(await service.abandonCapture(capture.captureId)).toBe('cancelled')
+  await beginning.catch(() => {})
+  await expect.poll(() => readdir(folders.spool)).toEqual([])
+  await expect.poll(() => readdir(folder)).not.toContain('m.sock')
+})
+
 it('fails what was asked of a thread that ended, by name, and another one can be started', async () => {
   const first = start()
   const creating = first.service.create(place(), folders)

@@ -258,7 +258,14 @@ function emptyState(rules: RuleBook): HostState {
     ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
   }
   const empty = emptyHostState(info, {
-    ...{ dockName: 'This PC', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+    ...{
+      dockName: 'This PC',
+      port: 0,
+      discovery: false,
+      theme: 'system',
+      whenClosed: 'stay',
+      keptMemoryMiB: 16384,
+    },
   })
   return { ...empty, checkpointRules: rules.changed }
 }

@@ -231,6 +231,13 @@ export function emptyState(dataDir: string): HostState {
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
   return emptyHostState(
     { dockId: benchDockId, appVersion: 'model', dataDir, port: 0, ...more },
-    { dockName: 'Desk', port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+    {
+      dockName: 'Desk',
+      port: 0,
+      discovery: false,
+      theme: 'system',
+      whenClosed: 'stay',
+      keptMemoryMiB: 16384,
+    },
   )
 }

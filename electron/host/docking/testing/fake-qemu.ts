@@ -175,6 +175,8 @@ export class FakeQemu {
         return [...this.#capabilities].map((capability) => ({ capability, state: true }))
       case 'query-migrate-parameters':
         return { 'max-bandwidth': 0, 'downtime-limit': 300 }
+      case 'query-cpus-fast':
+        return []
       case 'query-block':
         return [{ device: '', 'io-status': this.#state === 'io-error' ? 'nospace' : 'ok' }]
       case 'query-migrate':

@@ -307,12 +307,10 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
     random,
     dataDir,
     journalDir,
+    visits: null,
+    rates: new LinkRates(calls, quickClock),
   }
-  const docking = new Docking(
-    { ...parts, faults: { at }, beforeMove: null },
-    history,
-    new LinkRates(calls, quickClock),
-  )
+  const docking = new Docking({ ...parts, faults: { at }, beforeMove: null }, history)
   const showPeer = (online: boolean): void => {
     for (const peer of net.peers()) store.apply({ type: 'dock.changed', dock: shown(peer, online) })
   }
@@ -369,7 +367,7 @@ function emptyState(dock: ModelDock): HostState {
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
   return emptyHostState(
     { dockId, appVersion: 'model', dataDir, port: 0, ...more },
-    { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay' },
+    { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay', keptMemoryMiB: 16384 },
   )
 }
 

@@ -2,7 +2,7 @@
  * Reading and writing the binary parts of objects: bytes and LEB128 varints. A reader never runs past its end, never
  * loops without eating bytes, takes each number in its one shortest form, and fails only with the error that its owner gave it.
  */
-import type { WdockError } from '../../../shared/errors/index.ts'
+import type { WdockError } from '../../shared/errors/index.ts'
 
 /** Makes the error of the object that is read; `why` is technical detail. */
 export type BadBytes = (why: string) => WdockError

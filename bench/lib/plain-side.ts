@@ -2,40 +2,29 @@
  * The peer of the comparison: two bare QEMUs that speak TCP to each other across the link, driven as a careful
  * person would by hand, over their monitors, with nothing between the steps. The machine, the disk (base layer
  * on both sides, top layer mirrored over NBD) and the order of the steps are those of ours; the rest is
- * QEMU's default.
+ * QEMU's default, but for its limit of 128 MiB/s.
  */
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOverlay } from '../../electron/disk/image.ts'
 import { silentLog } from '../../electron/platform/log.ts'
 import type { LaunchSpec } from '../../electron/qemu/command-line.ts'
-import { setCapabilities, waitForMigrationStatus } from '../../electron/qemu/migration.ts'
+import { waitForMigrationStatus } from '../../electron/qemu/migration.ts'
 import { launchQemu, type QemuProcess } from '../../electron/qemu/process.ts'
-import {
-  blockdevAdd,
-  blockdevDel,
-  blockdevMirror,
-  blockExportAdd,
-  blockExportDel,
-  blockJobCancel,
-  cont,
-  migrate,
-  migrateContinue,
-  migrateIncoming,
-  nbdServerStop,
-  stop,
-} from '../../electron/qemu/qmp/commands.ts'
+import { cont, migrate, migrateContinue, migrateIncoming, stop } from '../../electron/qemu/qmp/commands.ts'
 import type { QmpSession } from '../../electron/qemu/qmp/session.ts'
 import type { Namespace, NamespacePair } from '../../electron/testing/namespaces.ts'
 import { WitnessReader } from '../../electron/testing/witness.ts'
 import type { GuestDefinition } from '../../shared/models/guest-definition.ts'
+import { measureDirtyRate } from './dirty-rate.ts'
 import type { DockSide } from './dock-side.ts'
-import { measureMove } from './measure.ts'
-import type { Move } from './plan.ts'
+import { type Departure, type Marks, measureMove } from './measure.ts'
+import type { Outcome } from './move.ts'
+import { endExports, endMirror, exportDisks, mirror } from './plain-disks.ts'
+import { cancelHere, choose, type PlainWay, untilStopped } from './plain-memory.ts'
 
 const guestId = '0b5a7c1e-93d4-4f5b-8a52-6f1d7c3e9b20'
-const ports = { nbd: 10_809, memory: 4444 } as const
-const capabilities = ['events', 'return-path', 'pause-before-switchover', 'late-block-activate'] as const
+const memoryPort = 4444
 const timeoutMs = 180_000
 const bootTimeoutMs = 90_000
 const program = 'qemu-system-x86_64'
@@ -87,14 +76,22 @@ export class PlainSide {
     await cont(running(this.#from).qmp)
   }
 
-  async move(): Promise<Move> {
+  /** @returns bytes of memory that change in a second; the guest is to run */
+  async dirtyRate(): Promise<number> {
+    return await measureDirtyRate(running(this.#from).qmp)
+  }
+
+  /** @param giveUpAfterMs from the order to `migrate`; null for ever */
+  async move(way: PlainWay = 'plain', giveUpAfterMs: number | null = null): Promise<Outcome> {
     const source = running(this.#from)
     const route = { fromSocket: this.witnessSocket, toSocket: join(this.#to.folder, 'witness.sock') }
-    const moved = await measureMove(this.#pair, route, () => this.#migrate(source, this.#to))
+    const move = (marks: Marks): Promise<Departure> => this.#migrate(source, this.#to, way, marks)
+    const outcome = await measureMove(this.#pair, { route, giveUpAfterMs, move })
+    if (outcome.kind === 'gave-up') return outcome
     await source.quit({ graceMs: 5000 })
     this.#from.process = null
     ;[this.#from, this.#to] = [this.#to, this.#from]
-    return moved
+    return outcome
   }
 
   async destroy(): Promise<void> {
@@ -106,28 +103,32 @@ export class PlainSide {
     return this.#definition
   }
 
-  async #migrate(source: QemuProcess, to: End): Promise<void> {
+  async #migrate(source: QemuProcess, to: End, way: PlainWay, marks: Marks): Promise<Departure> {
     const { address } = to.namespace
     await this.#makeTops(to)
     const destination = await this.#launch(to, true)
     to.process = destination
-    await setCapabilities(destination.qmp, capabilities)
+    await choose(destination.qmp, way)
     const nodes = this.#made.disks.map((disk) => disk.nodeName)
     await exportDisks(destination.qmp, nodes, address)
-    await migrateIncoming(destination.qmp, `tcp:${address}:${ports.memory}`)
+    await migrateIncoming(destination.qmp, `tcp:${address}:${memoryPort}`)
 
     for (const node of nodes) await mirror(source.qmp, node, address)
-    await setCapabilities(source.qmp, capabilities)
-    await migrate(source.qmp, `tcp:${address}:${ports.memory}`)
-    await waitForMigrationStatus(source.qmp, ['pre-switchover'], { timeoutMs })
+    await choose(source.qmp, way)
+    marks.memoryStarted()
+    await migrate(source.qmp, `tcp:${address}:${memoryPort}`)
+    if (!(await untilStopped(source.qmp, marks.giveUp))) {
+      await stayHere(source.qmp, nodes, to)
+      return 'stayed'
+    }
     for (const node of nodes) await endMirror(source.qmp, node)
     await migrateContinue(source.qmp, 'pre-switchover')
     await waitForMigrationStatus(source.qmp, ['completed'], { timeoutMs })
 
     await waitForMigrationStatus(destination.qmp, ['completed'], { timeoutMs })
-    for (const node of nodes) await blockExportDel(destination.qmp, exportId(node), 'hard')
-    await nbdServerStop(destination.qmp)
+    await endExports(destination.qmp, nodes)
     await cont(destination.qmp)
+    return 'left'
   }
 
   async #makeTops(end: End): Promise<void> {
@@ -185,40 +186,10 @@ function running(end: End): QemuProcess {
   return end.process
 }
 
-function exportId(nodeName: string): string {
-  return `export-${nodeName}`
-}
-
-function jobOf(nodeName: string): { jobId: string; target: string } {
-  return { jobId: `mirror-${nodeName}`, target: `target-${nodeName}` }
-}
-
-async function exportDisks(qmp: QmpSession, nodes: readonly string[], host: string): Promise<void> {
-  const addr = { type: 'inet', data: { host, port: String(ports.nbd) } }
-  await qmp.execute('nbd-server-start', { addr })
-  for (const nodeName of nodes) {
-    await blockExportAdd(qmp, { id: exportId(nodeName), nodeName, name: nodeName, writable: true })
-  }
-}
-
-/** @returns once both disks are equal and stay so */
-async function mirror(qmp: QmpSession, nodeName: string, host: string): Promise<void> {
-  const { jobId, target } = jobOf(nodeName)
-  const server = { type: 'inet', host, port: String(ports.nbd) }
-  await blockdevAdd(qmp, { driver: 'nbd', 'node-name': target, server, export: nodeName, discard: 'unmap' })
-  const ready = jobEvent(qmp, 'BLOCK_JOB_READY', jobId)
-  await blockdevMirror(qmp, { jobId, device: nodeName, target, sync: 'top', copyMode: 'write-blocking' })
-  await ready
-}
-
-async function endMirror(qmp: QmpSession, nodeName: string): Promise<void> {
-  const { jobId, target } = jobOf(nodeName)
-  const over = jobEvent(qmp, 'BLOCK_JOB_COMPLETED', jobId)
-  await blockJobCancel(qmp, jobId, false)
-  await over
-  await blockdevDel(qmp, target)
-}
-
-async function jobEvent(qmp: QmpSession, name: string, jobId: string): Promise<void> {
-  await qmp.waitForEvent((event) => event.name === name && event.data.device === jobId, { timeoutMs })
+/** A migration that does not end is taken back. */
+async function stayHere(qmp: QmpSession, nodes: readonly string[], to: End): Promise<void> {
+  await cancelHere(qmp)
+  for (const node of nodes) await endMirror(qmp, node)
+  await to.process?.kill()
+  to.process = null
 }

@@ -1,0 +1,201 @@
+/**
+ * How a guest's memory crosses to another dock: by the page codec where the link is slow, or as QEMU sends it. Promises
+ * that this is chosen by what the link was seen to carry, unless a person has said; that QEMU's idea of when to stop the
+ * guest follows what really crosses; and that what came with a guest is kept only once it has been given away. Relies on
+ * the move to start and to end QEMU's migration, and on the operation's undo stack when it fails.
+ */
+import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
+import { isCode } from '../../../shared/errors/index.ts'
+import type { MemoryTransfer } from '../../../shared/models/migration.ts'
+import type { VisitStats } from '../../delta/thread-messages.ts'
+import { WindowedJoint } from '../../docks/windowed-joint.ts'
+import { type MigrationParameters, queryMigration, setParameters } from '../../qemu/migration.ts'
+import type { QemuProcess } from '../../qemu/process.ts'
+import type { QmpSession } from '../../qemu/qmp/session.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
+import type { RunningOperation } from '../operations.ts'
+import { CodecBrake } from './codec-brake.ts'
+import { Crossing } from './convergence.ts'
+import type { DepartureMeter } from './departure-meter.ts'
+import { BestRate } from './link-rates.ts'
+import { unchangingFiles } from './offer.ts'
+import type { DockingParts } from './parts.ts'
+import { relayFromQemu } from './relay.ts'
+import {
+  codecBytesPerS,
+  downtimeLimitMs,
+  laterDowntimeLimitMs,
+  memoryWindow,
+  pagesThrottle,
+  plainBytesPerS,
+  plainThrottle,
+  pollEveryMs,
+  pollPagesEveryMs,
+} from './tuning.ts'
+import type { Visit } from './visits.ts'
+
+export interface MemoryCrossingOptions {
+  parts: Pick<DockingParts, 'visits' | 'rates' | 'layers' | 'bootFiles'>
+  guest: LocalGuest
+  to: { dockId: string; name: string }
+  operation: RunningOperation
+  transfer: MemoryTransfer
+  meter: DepartureMeter
+  /** The codec broke: the move cannot go on. */
+  onFailure: (error: unknown) => void
+}
+
+/** Between the codec and the relay. */
+const relayPath = ({ sockets }: QemuProcess): string => `${sockets.outgoing}.relay`
+
+/** How much faster the link must be than the codec: what has crossed by it is not kept when it steps aside. */
+const worthAside = 1.5
+
+interface Pages {
+  visit: Visit
+  crossing: Crossing
+  brake: CodecBrake
+  /** As QEMU has it. */
+  limitMs: number
+}
+
+export class MemoryCrossing {
+  readonly #options: MemoryCrossingOptions
+  readonly #bestRate = new BestRate()
+  /** The page codec, and what it makes of QEMU's downtime limit; null where memory crosses as QEMU sends it. */
+  #pages: Pages | null = null
+  #joint: WindowedJoint | null = null
+
+  constructor(options: MemoryCrossingOptions) {
+    this.#options = options
+  }
+
+  get usesPages(): boolean {
+    return this.#pages !== null
+  }
+
+  /** How often to call `look`. */
+  get lookEveryMs(): number {
+    return this.usesPages ? pollPagesEveryMs : pollEveryMs
+  }
+
+  /** Chooses, and gets the codec ready while the other side starts its QEMU. */
+  async choose(process: QemuProcess): Promise<void> {
+    const { parts, transfer, meter, guest } = this.#options
+    const { visits, rates } = parts
+    const { dockId } = this.#options.to
+    const isPlain =
+      visits === null || transfer === 'plain' || !(await visits.hasRoom(guest.definition.memoryBytes))
+    const link = isPlain ? null : await rates.confirm(dockId, plainBytesPerS)
+    const isSlow = (link?.bytesPerS ?? 0) < plainBytesPerS
+    if (visits === null || link === null || (transfer === 'auto' && !isSlow)) {
+      meter.transfer('plain')
+      return
+    }
+    await this.#startCodec(visits, process, link.bytesPerS)
+    meter.transfer('pages')
+  }
+
+  /** The other side has no room for pages: memory crosses as QEMU sends it. */
+  async refused(): Promise<void> {
+    const pages = this.#pages
+    if (pages === null) return
+    this.#pages = null
+    this.#options.meter.transfer('plain')
+    await pages.visit.close()
+  }
+
+  /** Everything between QEMU's socket and the channel stands when this resolves. */
+  async open(process: QemuProcess, channel: Duplex): Promise<WindowedJoint> {
+    const { operation, to } = this.#options
+    const joint = new WindowedJoint(channel, { window: memoryWindow, dock: to.name })
+    this.#joint = joint
+    const relay = await relayFromQemu(this.usesPages ? relayPath(process) : process.sockets.outgoing, joint)
+    operation.undo.add('close the memory channel', () => relay.close())
+    await this.#pages?.visit.listening
+    return joint
+  }
+
+  /** Of QEMU's migration, before it begins. */
+  get parameters(): MigrationParameters {
+    if (this.#pages === null) return { ...plainThrottle, maxBandwidthBytesPerSecond: 0, downtimeLimitMs }
+    return { ...pagesThrottle, maxBandwidthBytesPerSecond: 0, downtimeLimitMs: this.#pages.limitMs }
+  }
+
+  /** Looks how far memory is, tells the meter, and sets QEMU's downtime limit anew where that helps. */
+  async look(qmp: QmpSession, joint: WindowedJoint): Promise<void> {
+    const progress = await queryMigration(qmp)
+    const stats = joint.stats()
+    this.#options.meter.memoryProgress(progress, stats)
+    this.#bestRate.see(stats.ackedBytes, performance.now())
+    const codec = this.#pages?.visit.stats ?? null
+    if (this.#pages === null || codec?.role !== 'sender') return
+    this.#stepAsideWhereSlower(this.#pages, codec)
+    const limitMs = this.#pages.crossing.see({
+      atMs: performance.now(),
+      rounds: progress.dirtySyncCount,
+      believedBytesPerS: progress.bandwidthBitsPerSecond / 8,
+      transferredBytes: progress.ramTransferredBytes,
+      framedBytes: codec.framedBytes,
+      sentBytes: codec.sentBytes,
+      ackedBytes: stats.ackedBytes,
+    })
+    if (limitMs === null || limitMs === this.#pages.limitMs) return
+    this.#pages.limitMs = limitMs
+    await setParameters(qmp, { downtimeLimitMs: limitMs })
+  }
+
+  /** The guest has been given away. @param isThere whether the other side has said that it runs there */
+  givenAway(isThere: boolean): void {
+    const { parts, to } = this.#options
+    const { bytesPerS } = this.#bestRate
+    if (bytesPerS > 0) parts.rates.learn(to.dockId, bytesPerS, !this.usesPages)
+    if (isThere) this.#pages?.visit.keep()
+    else void this.#pages?.visit.close()
+  }
+
+  /** Half of the round trip of the channel, in milliseconds: how late its answers are. */
+  get answerMs(): number {
+    return (this.#joint?.stats().rttMs ?? 0) / 2
+  }
+
+  /** The link may turn out to be faster than it was thought to be. */
+  #stepAsideWhereSlower({ visit, brake }: Pages, codec: VisitStats & { role: 'sender' }): void {
+    if (this.#options.transfer !== 'auto' || codec.isAside) return
+    const carriedPages = codec.freshPages + codec.deltaPages
+    const crossing = brake.see({ atMs: performance.now(), linkWaitMs: codec.linkWaitMs, carriedPages })
+    if (crossing !== null) void this.#askLinkAgain(visit, crossing)
+  }
+
+  /** @param crossingBytesPerS what contents cross at by the codec */
+  async #askLinkAgain(visit: Visit, crossingBytesPerS: number): Promise<void> {
+    const { parts, to, meter } = this.#options
+    const { bytesPerS } = await parts.rates.confirm(to.dockId, 0)
+    if (bytesPerS === null || bytesPerS < crossingBytesPerS * worthAside) return
+    visit.stepAside()
+    meter.transfer('plain')
+  }
+
+  async #startCodec(
+    visits: NonNullable<DockingParts['visits']>,
+    process: QemuProcess,
+    linkBytesPerS: number | null,
+  ): Promise<void> {
+    const { parts, guest, to, operation, onFailure } = this.#options
+    const files = unchangingFiles(guest.definition, parts.layers, parts.bootFiles)
+    const ways = { listenPath: process.sockets.outgoing, relayPath: relayPath(process), linkBytesPerS, files }
+    const visit = await visits.send({ guestId: guest.id, guestName: guest.name, dockId: to.dockId }, ways)
+    operation.undo.add('end the codec', () => visit.close())
+    visit.ended.catch((error: unknown) => {
+      // A socket that was closed fails QEMU's migration as well, and why it was closed is told by itself.
+      if (isCode(error, 'delta.bad_message')) onFailure(error)
+    })
+    const crossing = new Crossing({
+      targetMs: downtimeLimitMs,
+      laterTargetMs: laterDowntimeLimitMs,
+      linkBytesPerS,
+    })
+    this.#pages = { visit, crossing, brake: new CodecBrake(), limitMs: crossing.firstLimitMs(codecBytesPerS) }
+  }
+}
