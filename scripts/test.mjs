@@ -55,6 +55,11 @@ const runner = new StageRunner({
   },
 })
 
+/** Lines of one failure at the end. */
+const longestStory = 60
+const inShort = ({ stage, name, why }) =>
+  `- ${stage}: ${name.replace(`${repository}/`, '')}: ${why.split('\n', 1)[0]}`
+
 async function lookForLeftovers() {
   print('\n=== nothing left behind ===\n')
   const left = await leftovers({ marker, namespacesBefore, temporary })
@@ -82,9 +87,10 @@ try {
   for (const folder of [temporary, reports]) rmSync(folder, { recursive: true, force: true })
 }
 for (const { stage, name, why } of failures) {
-  const lines = why.split('\n').slice(0, 12)
+  const lines = why.split('\n').slice(0, longestStory)
   print(`\n=== failed: ${stage}: ${name.replace(`${repository}/`, '')} ===\n${lines.join('\n')}\n`)
 }
+if (failures.length > 1) print(`\nIn short:\n${failures.map(inShort).join('\n')}\n`)
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
 print(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`)
 process.exitCode = runner.interrupted ? 130 : total.failed > 0 || chosen.length === 0 ? 1 : 0

@@ -95,6 +95,11 @@ export class DockProcess {
     }
   }
 
+  /** The folder of what it keeps. */
+  get dataDir(): string {
+    return resolvePaths(this.env).data
+  }
+
   /** The folder of a guest's sockets. */
   runDir(guestId: string): string {
     return join(resolvePaths(this.env).runtime, 'guests', guestId)
@@ -102,7 +107,7 @@ export class DockProcess {
 
   /** The folder of a guest's record and top layers. */
   guestDir(guestId: string): string {
-    return join(resolvePaths(this.env).data, 'guests', guestId)
+    return join(this.dataDir, 'guests', guestId)
   }
 
   /** Starts the host and connects to it. @throws what keeps the host from starting */

@@ -112,6 +112,18 @@ export class FaultRig {
     await rm(this.folder, { recursive: true, force: true })
   }
 
+  /** What both docks say of themselves, newest last, for whoever has to find out why a test failed elsewhere. */
+  async story(): Promise<string> {
+    const parts = [this.laptop, this.pc].map(async (dock) => {
+      const log = await readFile(join(dock.dataDir, 'host.log'), 'utf8').catch(() => 'no log')
+      const lines = log.trimEnd().split('\n').slice(-25)
+      const state = dock.isRunning ? await dock.state().catch(() => null) : null
+      const guests = JSON.stringify(state?.guests.map(({ name, dockId, state }) => ({ name, dockId, state })))
+      return [`${dock.name}: ${guests}`, ...lines].join('\n')
+    })
+    return (await Promise.all(parts)).join('\n')
+  }
+
   /** Waits until both see each other. */
   async joined(): Promise<void> {
     await Promise.all(
@@ -296,7 +308,7 @@ async function resumed(
 }
 
 async function journalsOf(dock: DockProcess): Promise<string[]> {
-  return await readdir(join(dock.guestDir(''), '..', 'journal')).catch(() => [])
+  return await readdir(join(dock.dataDir, 'journal')).catch(() => [])
 }
 
 async function commandLines(): Promise<string[]> {

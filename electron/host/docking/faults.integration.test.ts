@@ -1,7 +1,7 @@
 /** A real move between two real docks is struck at every phase: by death, a pulled cable, and second thoughts. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { DockProcess } from '../../testing/dock-process.ts'
 import { FaultRig, type RealBlow } from '../../testing/fault-rig.ts'
 import { namespacesAllowed } from '../../testing/namespaces.ts'
@@ -11,12 +11,8 @@ const cable = await namespacesAllowed()
 /** "Runs on within a second", and what a busy test machine adds. */
 const withinMs = 1000
 
-function dataDir(dock: DockProcess): string {
-  return join(dock.guestDir(''), '..')
-}
-
 async function trashOf(dock: DockProcess): Promise<string[]> {
-  return await readdir(join(dataDir(dock), 'trash')).catch(() => [])
+  return await readdir(join(dock.dataDir, 'trash')).catch(() => [])
 }
 
 type Case = [point: FaultPoint, blow: RealBlow, code: string]
@@ -45,6 +41,14 @@ describe('a move that is struck', () => {
     rig = await FaultRig.create()
   }, 120_000)
   afterAll(async () => await rig?.destroy(), 60_000)
+  // The next test wants a guest that runs on the laptop, whatever has become of this one.
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return
+    const story = await rig.story()
+    await rig.destroy()
+    rig = await FaultRig.create()
+    throw new Error(`What the docks said of it:\n${story}`)
+  }, 120_000)
 
   async function expectStays(point: FaultPoint, blow: RealBlow, code: string): Promise<void> {
     const { operation, resumedAfterMs } = await rig.strike(point, blow)
@@ -232,7 +236,7 @@ describe('a move that is struck', () => {
     )
     expect(guests).toHaveLength(1)
     expect(await rig.traces(pc)).toEqual([])
-    const trashed = await readdir(join(dataDir(pc), 'trash', guestId))
+    const trashed = await readdir(join(pc.dataDir, 'trash', guestId))
     expect(trashed).toContain('guest.json')
     expect(trashed.filter((name) => name.endsWith('.qcow2'))).toHaveLength(1)
     await expectTold('failed')

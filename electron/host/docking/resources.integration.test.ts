@@ -35,17 +35,13 @@ afterAll(async () => {
 }, 60_000)
 
 async function mountSmallDisks({ laptop, pc }: FaultRig): Promise<void> {
-  diskThere = await SmallDisk.mount(dataDir(pc), 320 * mebibyte)
-  journalsHere = await SmallDisk.mount(join(dataDir(laptop), 'journal'), 64 * 1024)
-}
-
-function dataDir(dock: DockProcess): string {
-  return join(dock.guestDir(''), '..')
+  diskThere = await SmallDisk.mount(pc.dataDir, 320 * mebibyte)
+  journalsHere = await SmallDisk.mount(join(laptop.dataDir, 'journal'), 64 * 1024)
 }
 
 /** Files that hold a part of something that did not arrive. */
 async function halves(dock: DockProcess): Promise<string[]> {
-  const files = await readdir(dataDir(dock), { recursive: true })
+  const files = await readdir(dock.dataDir, { recursive: true })
   return files.filter((name) => /\.(partial|part|tmp)$/.test(name))
 }
 

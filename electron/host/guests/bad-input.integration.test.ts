@@ -42,7 +42,7 @@ const wanted: NewGuest = {
 
 /** Every file of guests and layers. */
 async function stored(of = dock): Promise<string[]> {
-  const data = join(of.guestDir(''), '..')
+  const data = of.dataDir
   const lists = ['guests', 'layers', 'boot'].map((name) =>
     readdir(join(data, name), { recursive: true }).catch(() => []),
   )
