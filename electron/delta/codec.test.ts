@@ -68,6 +68,30 @@ describe('the codec', () => {
     )
   })
 
+  it('keeps what has come by the time a stream that may stop does', () => {
+    const memory = noise(40)
+    const stream = moveOf(memory)
+    fc.assert(
+      fc.property(fc.nat(stream.length - 70_000), fc.array(fc.nat()), (length, cuts) => {
+        const [a, b] = [new KeptModel(), new KeptModel()]
+        const name = visits()
+        const options = { sender: a, receiver: b, visit: name, idKey, mayStop: true }
+        const { encoder, decoder, stream: rebuilt } = pump(cutAt(stream.subarray(0, length), cuts), options)
+        expect(decoder.isWhole).toBe(encoder.isWhole)
+        if (!encoder.isWhole) {
+          expect(encoder.stats.freshPages).toBe(0)
+          return
+        }
+        a.finish(name)
+        b.finish(name)
+        expect(a.text).toBe(b.text)
+        expect(stream.subarray(0, rebuilt.length).equals(rebuilt)).toBe(true)
+        const come = encoder.stats.freshPages
+        expect(visit(stream, a, b).encoder.stats).toMatchObject({ samePages: come, freshPages: 40 - come })
+      }),
+    )
+  })
+
   it('sends almost nothing on a return, and what has changed as its difference', () => {
     const [a, b] = [new KeptModel(), new KeptModel()]
     const memory = noise(3000)

@@ -3,8 +3,9 @@
  * byte of a batch comes out before its check is right, that batches come out in order, and bounded memory whatever
  * arrives. Relies on its owner for sockets, and on `mustWait` being heeded. Nothing here waits.
  */
+import { sameBlocks } from '../pages/kept/kept-block.ts'
 import { readBatch } from './batch-reader.ts'
-import { type Base, base, forward, limits, mostBatchStreamBytes } from './grammar.ts'
+import { type Base, base, forward, limits, mostBatchStreamBytes, pageIdBytes } from './grammar.ts'
 import type { KeptMemory } from './kept-memory.ts'
 import type { KnownFiles } from './known-files.ts'
 import {
@@ -125,7 +126,7 @@ export class Decoder {
       kept.eachKnown((address, ids, count) => {
         for (let from = 0; from < count; from += limits.toldIds) {
           const to = Math.min(count, from + limits.toldIds)
-          send(knownMessage(address + from, ids.subarray(from * 16, to * 16)))
+          send(knownMessage(address + from, ids.subarray(from * pageIdBytes, to * pageIdBytes)))
         }
       })
     }
@@ -137,13 +138,7 @@ export class Decoder {
   #baseFor(hello: Hello): Base {
     const { known } = this.#options.kept
     if (known === null || !known.idKey.equals(hello.idKey)) return base.nothing
-    const sameBlocks =
-      known.blocks.length === hello.blocks.length &&
-      known.blocks.every(({ name, pages }, index) => {
-        const other = hello.blocks[index]
-        return other?.name === name && other.pages === pages
-      })
-    if (!sameBlocks) return base.nothing
+    if (!sameBlocks(known.blocks, hello.blocks)) return base.nothing
     return hello.known?.equals(known.visit) ? base.shared : base.told
   }
 

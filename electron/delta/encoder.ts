@@ -4,6 +4,7 @@
  * same stream, or repaired; and that what it keeps says the same as what the receiver keeps. Relies on its owner for
  * sockets and time, and on pieces staying as they are until they are released. Nothing here waits.
  */
+import { type KeptBlock, sameBlocks } from '../pages/kept/kept-block.ts'
 import { PageHasher } from '../pages/page-id.ts'
 import type { StreamHead } from '../qemu/stream/grammar.ts'
 import { RawReader, type RawSink } from '../qemu/stream/raw-reader.ts'
@@ -34,6 +35,8 @@ export interface EncoderOptions {
   visit: Buffer
   /** For a guest of which nothing is known: the key of its page ids from now on, 32 random bytes. */
   newIdKey: Buffer
+  /** The stream may stop in the middle of memory: what has come by then is all of the visit. Default: no. */
+  mayStop?: boolean
   send: (message: Message) => void
   /** Bytes of QEMU's return path. */
   plain: (bytes: Buffer) => void
@@ -72,10 +75,10 @@ export class Encoder implements RawSink {
   readonly #batch = new BatchWriter()
   readonly #difference = new Difference()
   /** Batches that the receiver has not confirmed, oldest first. */
-  readonly #open: (OpenBatch & { pieces: readonly Buffer[] })[] = []
+  readonly #open: (OpenBatch & { pieces: readonly Buffer[]; isRepaired: boolean })[] = []
   #openPages = 0
   #hasher = new PageHasher(Buffer.alloc(32))
-  #blocks: StreamHead['blocks'] = []
+  #blocks: readonly KeptBlock[] = []
   #idKey: Buffer = Buffer.alloc(0)
   /** Null until the receiver has answered. */
   #base: Base | null = null
@@ -144,7 +147,8 @@ export class Encoder implements RawSink {
   /** The stream has ended; what was not taken so far is between these offsets. */
   end(piece: Buffer, from: number, to: number): void {
     this.stats.streamBytes += to - from
-    if (this.#state === 'aside') this.bytes(piece, from, to)
+    if (this.#options.mayStop && this.#state === 'memory') this.#state = 'ended'
+    else if (this.#state === 'aside') this.bytes(piece, from, to)
     else this.#reader.end(piece, from, to)
     this.flush()
     this.#send(endMessage())
@@ -156,7 +160,7 @@ export class Encoder implements RawSink {
     this.#number += 1
     this.stats.framedBytes += this.#batch.streamBytes
     const { message, open } = this.#batch.finish(this.#number, this.level)
-    this.#open.push({ ...open, pieces: this.#pieces })
+    this.#open.push({ ...open, pieces: this.#pieces, isRepaired: false })
     this.#openPages += open.pages.length
     this.#pieces = []
     this.#send(message)
@@ -326,7 +330,8 @@ export class Encoder implements RawSink {
   #hearLacks(payload: Buffer): void {
     const { number, ids } = readLacks(payload)
     const open = this.#open.find((each) => each.number === number)
-    if (open === undefined || ids.length !== open.ids.length) throw badMessage(`it lacks what was not sent`)
+    if (open === undefined || ids.length !== open.ids.length) throw badMessage('it lacks what was not sent')
+    if (open.isRepaired) throw badMessage('it lacks what was sent again')
     const positions: number[] = []
     for (let at = 0; at < ids.length; at += pageIdBytes) {
       if (ids.compare(open.ids, at, at + pageIdBytes, at, at + pageIdBytes) !== 0)
@@ -338,10 +343,7 @@ export class Encoder implements RawSink {
       return found.piece.subarray(found.at, found.at + pageBytes)
     })
     this.stats.repairedPages += positions.length
-    this.#sendRepair(number, positions, pages)
-  }
-
-  #sendRepair(number: number, positions: readonly number[], pages: readonly Buffer[]): void {
+    open.isRepaired = true
     // One that says nothing leaves the receiver with a batch that it cannot mend: its own error then.
     this.#send(repairMessage({ number, positions, pages: Buffer.concat(pages) }))
   }
@@ -350,14 +352,4 @@ export class Encoder implements RawSink {
     for (const part of message) this.stats.sentBytes += part.length
     this.#options.send(message)
   }
-}
-
-function sameBlocks(
-  a: readonly { name: string; pages: number }[],
-  b: readonly { name: string; pages: number }[],
-): boolean {
-  return (
-    a.length === b.length &&
-    a.every(({ name, pages }, index) => b[index]?.name === name && b[index].pages === pages)
-  )
 }

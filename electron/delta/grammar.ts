@@ -48,6 +48,8 @@ export const limits = {
   plainBytes: 256 * 1024,
   blocks: 256,
   blockPages: 2 ** 28,
+  /** Of all blocks together: 2 TiB. */
+  guestPages: 2 ** 29,
   /** Files that both docks may have; pages of each. */
   files: 1024,
   filePages: 2 ** 31,

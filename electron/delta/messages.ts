@@ -3,6 +3,7 @@
  * whatever does not keep to that, and memory for one message at most. Relies on `grammar.ts` for all limits.
  */
 import { fail, type WdockError } from '../../shared/errors/index.ts'
+import type { KeptBlock } from '../pages/kept/kept-block.ts'
 import { ByteReader, ByteWriter } from '../platform/bytes.ts'
 import {
   type Base,
@@ -103,7 +104,7 @@ export interface Hello {
   /** The visit of which the sender has a snapshot. */
   known: Buffer | null
   idKey: Buffer
-  blocks: readonly { name: string; pages: number }[]
+  blocks: readonly KeptBlock[]
   /** Files of the guest that the sender has, by the ids of their contents. */
   files: readonly FileName[]
 }
@@ -145,11 +146,13 @@ export function readHello(payload: Buffer): Hello {
     return { id, pages }
   })
   reader.end()
+  const total = blocks.reduce((sum, { pages }) => sum + pages, 0)
+  if (total > limits.guestPages) throw badMessage(`a guest of ${total} pages`)
   if (new Set(blocks.map(({ name }) => name)).size !== count) throw badMessage('two blocks of one name')
   return { visit, known: known.equals(noVisit) ? null : known, idKey, blocks, files }
 }
 
-function readNamed(reader: ByteReader, mostPages: number): { name: string; pages: number } {
+function readNamed(reader: ByteReader, mostPages: number): KeptBlock {
   const name = reader.take(reader.u8()).toString('latin1')
   const pages = reader.uv()
   if (name === '' || pages === 0 || pages > mostPages) throw badMessage(`${pages} pages of “${name}”`)

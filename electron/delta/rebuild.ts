@@ -3,8 +3,10 @@
  * into the kept pages is known there by the id that it computed itself. Relies on its owner to hand nothing to QEMU
  * before the check is right.
  */
+import type { KeptBlock } from '../pages/kept/kept-block.ts'
 import { PageHasher } from '../pages/page-id.ts'
 import { pageBytes, ramFlag } from '../qemu/stream/grammar.ts'
+import { putRecordHead } from '../qemu/stream/ram-section.ts'
 import { checkOf, mostSkeletonBytes } from './batch.ts'
 import { type BatchParts, type RecordScope, type RecordSink, tellRecords } from './batch-reader.ts'
 import { limits, pageIdBytes } from './grammar.ts'
@@ -12,21 +14,19 @@ import type { KeptMemory } from './kept-memory.ts'
 import type { KnownFiles } from './known-files.ts'
 import { badMessage } from './messages.ts'
 
-const wordBytes = 8
-
 export interface RebuildOptions {
   kept: KeptMemory
   /** Counted as the sender counts them. */
   files: KnownFiles
   idKey: Buffer
-  blocks: readonly { name: string; pages: number }[]
+  blocks: readonly KeptBlock[]
 }
 
 export class Rebuild implements RecordSink {
   readonly #kept: KeptMemory
   readonly #files: KnownFiles
   readonly #hasher: PageHasher
-  readonly #blocks: readonly { name: Buffer; pages: number; base: number }[]
+  readonly #blocks: readonly { name: string; base: number }[]
   readonly #scope: RecordScope
   readonly #skeleton = Buffer.allocUnsafe(mostSkeletonBytes)
   readonly #ids = Buffer.alloc(limits.pages * pageIdBytes)
@@ -44,11 +44,7 @@ export class Rebuild implements RecordSink {
     this.#kept = kept
     this.#files = files
     this.#hasher = new PageHasher(idKey)
-    this.#blocks = blocks.map(({ name, pages }, index) => ({
-      name: Buffer.concat([Buffer.of(name.length), Buffer.from(name, 'latin1')]),
-      pages,
-      base: kept.base(index),
-    }))
+    this.#blocks = blocks.map(({ name }, index) => ({ name, base: kept.base(index) }))
     this.#scope = { blocks: blocks.map(({ pages }) => pages), end: kept.end + files.pages, block: 0 }
   }
 
@@ -168,11 +164,7 @@ export class Rebuild implements RecordSink {
   #header(block: number, page: number, named: boolean, kind: number): void {
     const out = this.#out
     const from = this.#outBytes
-    out.writeUInt32BE(Math.floor(page / 2 ** 20), from)
-    const flags = named ? kind : kind | ramFlag.continue
-    out.writeUInt32BE((((page % 2 ** 20) << 12) | flags) >>> 0, from + 4)
-    let end = from + wordBytes
-    if (named) end += this.#blocks[block]?.name.copy(out, end) ?? 0
+    const end = putRecordHead(out, from, page, kind, named ? (this.#blocks[block]?.name ?? '') : null)
     this.#skeletonBytes += out.copy(this.#skeleton, this.#skeletonBytes, from, end)
     this.#outBytes = end
   }

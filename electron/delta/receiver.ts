@@ -1,20 +1,21 @@
 /**
- * The decoder between two sockets: that of the relay from the other dock, and QEMU's, which waits for the guest.
- * Promises that no more is taken from the link than QEMU takes, but for what waits behind a repair, and that both
- * sockets are closed when it is over. Relies on nobody else reading them.
+ * The decoder between two sockets: that of the relay from the other dock, and QEMU's, which waits for the guest; or
+ * nobody's, where a guest's memory is only kept. Promises that no more is taken from the link than QEMU takes, but for
+ * what waits behind a repair, and that both sockets are closed when it is over. Relies on nobody else reading them.
  */
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { fail } from '../../shared/errors/index.ts'
+import { connect, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { Decoder, type DecoderStats } from './decoder.ts'
+import { Ends, stopped } from './ends.ts'
 import { Garbage } from './garbage.ts'
-import { backward, forward, limits } from './grammar.ts'
+import { backward, forward, limits, pageBytes } from './grammar.ts'
 import type { KeptMemory } from './kept-memory.ts'
 import type { KnownFiles } from './known-files.ts'
 import { badMessage, type Message, MessageReader, plainMessages } from './messages.ts'
 
 export interface ReceiverOptions {
-  /** Where QEMU listens. */
-  qemuPath: string
+  /** Where QEMU listens; null where what comes is checked and kept, and nothing else. */
+  qemuPath: string | null
   kept: KeptMemory
   files: KnownFiles
 }
@@ -22,27 +23,20 @@ export interface ReceiverOptions {
 /** Beyond this no more is read, unless what is waited for may still come behind it. */
 const queueBytes = 2 * 1024 * 1024
 /** A sender that keeps to its window has no more on its way than this. */
-const mostQueueBytes = limits.openPages * 4096 + 4 * limits.messageBytes
+const mostQueueBytes = limits.openPages * pageBytes + 4 * limits.messageBytes
 
 export class Receiver {
-  /** Resolves when both sockets have ended; rejects with what broke. */
-  readonly ended: Promise<void>
-  readonly #settle: { resolve: () => void; reject: (error: unknown) => void }
+  readonly #ends: Ends
   readonly #decoder: Decoder
   readonly #reader: MessageReader
-  readonly #server: Server
   readonly #queue: { type: number; payload: Buffer }[] = []
-  readonly #qemuPath: string
+  readonly #qemuPath: string | null
   readonly #garbage = new Garbage()
   #queuedBytes = 0
   #relay: Socket | null = null
-  #qemu: Socket | null = null
+  #qemu: Duplex | null = null
 
   constructor({ qemuPath, kept, files }: ReceiverOptions) {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.ended = promise
-    promise.catch(() => undefined)
-    this.#settle = { resolve, reject }
     this.#qemuPath = qemuPath
     this.#decoder = new Decoder({
       kept,
@@ -53,8 +47,12 @@ export class Receiver {
     this.#reader = new MessageReader(Object.keys(forward).length, (type, payload) =>
       this.#arrive(type, payload),
     )
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
-    this.#server.once('connection', (socket) => this.#join(socket))
+    this.#ends = new Ends((socket) => this.#join(socket))
+  }
+
+  /** Resolves when both sockets have ended; rejects with what broke. */
+  get ended(): Promise<void> {
+    return this.#ends.ended
   }
 
   get stats(): DecoderStats {
@@ -73,41 +71,32 @@ export class Receiver {
 
   /** @param path where the relay connects */
   async listen(path: string): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(path, resolve)
-    })
+    await this.#ends.listen(path)
   }
 
   #join(relay: Socket): void {
-    this.#server.close()
     this.#relay = relay
-    const qemu = connect({ path: this.#qemuPath, allowHalfOpen: true })
+    const qemu = this.#qemuPath === null ? nobody() : connect({ path: this.#qemuPath, allowHalfOpen: true })
     this.#qemu = qemu
-    qemu.on('connect', () => relay.resume())
+    if (this.#qemuPath === null) relay.resume()
+    else qemu.on('connect', () => relay.resume())
     qemu.on('data', (chunk: Buffer) => {
       for (const message of plainMessages(backward.plain, chunk)) this.#send(message)
+      if (relay.writableNeedDrain) qemu.pause()
     })
     qemu.on('end', () => {
       relay.end()
       this.#endWhenDone()
     })
-    relay.on('data', (chunk: Buffer) => this.#hear(chunk))
-    relay.on('end', () => this.#onRelayEnd())
-    for (const each of [qemu, relay]) {
-      each.on('error', (error: Error) => this.#fail(error))
-      each.on('close', () => this.#onClose(each))
-    }
+    relay.on('drain', () => qemu.resume())
+    relay.on('data', (chunk: Buffer) => this.#ends.try(() => this.#hear(chunk)))
+    relay.on('end', () => this.#ends.try(() => this.#onRelayEnd()))
+    this.#ends.watch([qemu, relay], () => this.#endWhenDone())
   }
 
   #hear(chunk: Buffer): void {
-    try {
-      this.#reader.push(chunk)
-      if (this.#queuedBytes > mostQueueBytes) throw badMessage('more than was allowed')
-    } catch (error) {
-      this.#fail(error)
-      return
-    }
+    this.#reader.push(chunk)
+    if (this.#queuedBytes > mostQueueBytes) throw badMessage('more than was allowed')
     if (this.#queuedBytes > queueBytes && !this.#decoder.isLacking) this.#relay?.pause()
   }
 
@@ -136,7 +125,7 @@ export class Receiver {
     this.#qemu?.write(bytes, (error) => {
       if (error) return
       taken()
-      this.#try(() => this.#takeAll())
+      this.#ends.try(() => this.#takeAll())
     })
   }
 
@@ -148,32 +137,27 @@ export class Receiver {
     relay.uncork()
   }
 
-  #try(work: () => void): void {
-    try {
-      work()
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
+  /** What the sender said last waits for QEMU, perhaps; or it will never be said. */
   #onRelayEnd(): void {
-    this.#try(() => this.#reader.end())
+    this.#reader.end()
+    const isSaid = this.#decoder.hasEnded || this.#queue.at(-1)?.type === forward.end
+    if (!isSaid || this.#decoder.isLacking) throw stopped('the link ended before the stream')
     this.#endWhenDone()
   }
 
   #endWhenDone(): void {
-    if (this.#relay?.readableEnded && this.#qemu?.readableEnded) this.#settle.resolve()
+    if (this.#relay?.readableEnded && this.#qemu?.readableEnded) this.#ends.done()
   }
+}
 
-  #onClose(socket: Socket): void {
-    if (socket.readableEnded) this.#endWhenDone()
-    else this.#fail(fail('delta.stopped', {}, { detail: 'a socket was closed without an end' }))
-  }
-
-  #fail(error: unknown): void {
-    this.#settle.reject(error)
-    this.#server.close()
-    this.#qemu?.destroy()
-    this.#relay?.destroy()
-  }
+/** Takes everything, says nothing, and ends when it is ended. */
+function nobody(): Duplex {
+  return new Duplex({
+    read: () => undefined,
+    write: (_bytes, _encoding, taken) => taken(),
+    final(taken) {
+      this.push(null)
+      taken()
+    },
+  })
 }

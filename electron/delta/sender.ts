@@ -3,10 +3,10 @@
  * dock. Promises that no more is read than can be sent, that what QEMU has written is on its way a moment later, and
  * that both sockets are closed when it is over. Relies on nobody else reading them.
  */
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { fail } from '../../shared/errors/index.ts'
+import { connect, type Socket } from 'node:net'
 import { readIntoOwnBuffers } from '../platform/own-buffers.ts'
 import { Encoder, type EncoderStats } from './encoder.ts'
+import { Ends, stopped } from './ends.ts'
 import { Garbage } from './garbage.ts'
 import { backward, limits, pageBytes } from './grammar.ts'
 import type { KeptMemory } from './kept-memory.ts'
@@ -23,6 +23,8 @@ export interface SenderOptions {
   newIdKey: Buffer
   /** What the link carries, in bytes a second; null where it is not known. */
   linkBytesPerS: number | null
+  /** QEMU may stop in the middle: what has come by then is all of the visit. */
+  mayStop: boolean
 }
 
 /** What QEMU writes is sent on at the latest after so long without more. */
@@ -32,16 +34,15 @@ const idleAtMostMs = 8
 const batchMs = 20
 /** Where the link is so much faster, compressing well is not worth its time. */
 const fastBytesPerS = 40e6
+/** What a batch carries at least. */
+const fewestPages = 16
 
 export class Sender {
-  /** Resolves when both sockets have ended; rejects with what broke. */
-  readonly ended: Promise<void>
-  readonly #settle: { resolve: () => void; reject: (error: unknown) => void }
+  readonly #ends: Ends
   readonly #encoder: Encoder
   readonly #pieces: Pieces
   readonly #files: KnownFiles
   readonly #garbage = new Garbage()
-  readonly #server: Server
   readonly #reader: MessageReader
   #qemu: Socket | null = null
   #relay: Socket | null = null
@@ -57,16 +58,14 @@ export class Sender {
   readonly #relayPath: string
 
   constructor(options: SenderOptions) {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.ended = promise
-    promise.catch(() => undefined)
-    this.#settle = { resolve, reject }
     this.#relayPath = options.relayPath
     this.#pieces = new Pieces()
     this.#encoder = new Encoder({
       ...options,
       send: (message) => this.#send(message),
-      plain: (bytes) => this.#qemu?.write(bytes),
+      plain: (bytes) => {
+        if (this.#qemu?.write(bytes) === false) this.#relay?.pause()
+      },
       hold: (piece) => this.#pieces.hold(piece),
       release: (piece) => this.#pieces.release(piece),
     })
@@ -75,8 +74,14 @@ export class Sender {
     this.#reader = new MessageReader(Object.keys(backward).length, (type, payload) =>
       this.#encoder.hear(type, payload),
     )
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
-    this.#server.once('connection', (socket) => this.#join(socket))
+    this.#ends = new Ends((socket) => this.#join(socket))
+    const stopTimer = (): void => this.#stopTimer()
+    this.ended.then(stopTimer, stopTimer)
+  }
+
+  /** Resolves when both sockets have ended; rejects with what broke. */
+  get ended(): Promise<void> {
+    return this.#ends.ended
   }
 
   get stats(): EncoderStats & { linkWaitMs: number } {
@@ -94,10 +99,7 @@ export class Sender {
 
   /** @param path where QEMU connects */
   async listen(path: string): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(path, resolve)
-    })
+    await this.#ends.listen(path)
   }
 
   stepAside(): void {
@@ -107,12 +109,11 @@ export class Sender {
   #tune(linkBytesPerS: number | null): void {
     if (linkBytesPerS === null) return
     const pages = Math.round((linkBytesPerS * batchMs) / 1000 / pageBytes)
-    this.#encoder.carriedPages = Math.min(limits.carriedPages, Math.max(16, pages))
+    this.#encoder.carriedPages = Math.min(limits.carriedPages, Math.max(fewestPages, pages))
     if (linkBytesPerS > fastBytesPerS) this.#encoder.level = 1
   }
 
   #join(socket: Socket): void {
-    this.#server.close()
     const qemu = readIntoOwnBuffers(socket, {
       buffer: () => this.#pieces.room(),
       callback: (count) => this.#onRead(count),
@@ -126,27 +127,29 @@ export class Sender {
       this.#linkWaitSinceMs = null
       this.#goOn()
     })
-    relay.on('data', (chunk: Buffer) => this.#try(() => this.#hear(chunk)))
-    relay.on('end', () => {
-      this.#try(() => this.#reader.end())
-      qemu.end()
-      this.#endWhenDone()
-    })
+    relay.on('data', (chunk: Buffer) => this.#ends.try(() => this.#hear(chunk)))
+    relay.on('end', () => this.#ends.try(() => this.#onRelayEnd(qemu)))
+    qemu.on('drain', () => relay.resume())
     qemu.on('end', () => {
       this.#qemuHasEnded = true
       this.#goOn()
     })
-    for (const each of [qemu, relay]) {
-      each.on('error', (error: Error) => this.#fail(error))
-      each.on('close', () => this.#onClose(each))
-    }
+    this.#ends.watch([qemu, relay], () => this.#endWhenDone())
+  }
+
+  /** What is waited for will never be said. */
+  #onRelayEnd(qemu: Socket): void {
+    this.#reader.end()
+    if (this.#encoder.mustWait) throw stopped('the link ended before the stream')
+    qemu.end()
+    this.#endWhenDone()
   }
 
   /** @returns whether to read on */
   #onRead(count: number): boolean {
     this.#pieces.filled(count)
     this.#readAtMs = performance.now()
-    this.#try(() => this.#takeAll())
+    this.#ends.try(() => this.#takeAll())
     this.#garbage.made(count)
     this.#flushSoon()
     this.#indexMeanwhile()
@@ -170,8 +173,8 @@ export class Sender {
 
   /** What waited for the receiver or the link may go on. */
   #goOn(): void {
-    this.#try(() => this.#takeAll())
-    if (this.#qemuHasEnded) this.#try(() => this.#endStream())
+    this.#ends.try(() => this.#takeAll())
+    if (this.#qemuHasEnded) this.#ends.try(() => this.#endStream())
     else if (this.#mayRead) this.#qemu?.resume()
   }
 
@@ -210,7 +213,7 @@ export class Sender {
     const nowMs = performance.now()
     const isBusy = nowMs - this.#readAtMs < idleMs && nowMs - this.#gatheringSinceMs < idleAtMostMs
     if (isBusy) this.#flushTimer = setTimeout(() => this.#onFlushTime(), idleMs)
-    else if (this.#relay?.writableNeedDrain === false) this.#try(() => this.#encoder.flush())
+    else if (this.#relay?.writableNeedDrain === false) this.#ends.try(() => this.#encoder.flush())
     else this.#flushTimer = setTimeout(() => this.#onFlushTime(), idleMs)
   }
 
@@ -223,31 +226,8 @@ export class Sender {
     if (relay.writableNeedDrain) this.#linkWaitSinceMs ??= performance.now()
   }
 
-  #try(work: () => void): void {
-    try {
-      work()
-    } catch (error) {
-      this.#fail(error)
-    }
-  }
-
   #endWhenDone(): void {
-    if (!this.#endSent || !this.#relay?.readableEnded) return
-    this.#stopTimer()
-    this.#settle.resolve()
-  }
-
-  #onClose(socket: Socket): void {
-    if (socket.readableEnded) this.#endWhenDone()
-    else this.#fail(fail('delta.stopped', {}, { detail: 'a socket was closed without an end' }))
-  }
-
-  #fail(error: unknown): void {
-    this.#stopTimer()
-    this.#settle.reject(error)
-    this.#server.close()
-    this.#qemu?.destroy()
-    this.#relay?.destroy()
+    if (this.#endSent && this.#relay?.readableEnded) this.#ends.done()
   }
 
   #stopTimer(): void {

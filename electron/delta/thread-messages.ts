@@ -1,5 +1,4 @@
 /** What the host and the thread of a visit say to each other. */
-
 import type { ErrorShape } from '../../shared/errors/index.ts'
 import type { VisitNote } from '../pages/kept/visit-note.ts'
 import type { DecoderStats } from './decoder.ts'
@@ -23,12 +22,13 @@ export type VisitStart = { kept: KeptPlace; files: readonly FilePlace[] } & (
       newIdKey: Uint8Array
       /** Null where it is not known. */
       linkBytesPerS: number | null
+      mayStop: boolean
     }
   | {
       role: 'receiver'
-      /** Where the relay connects, and where QEMU listens. */
+      /** Where the relay connects, and where QEMU listens; null without one: see `ReceiverOptions`. */
       listenPath: string
-      qemuPath: string
+      qemuPath: string | null
     }
 )
 
@@ -42,5 +42,5 @@ export type VisitReply =
   | { kind: 'listening' }
   | { kind: 'stats'; stats: VisitStats }
   /** Both sockets have ended; `error` null where that is as it should be. */
-  | { kind: 'ended'; error: ErrorShape | null; isWhole: boolean }
+  | { kind: 'ended'; error: ErrorShape | null }
   | { kind: 'kept'; error: ErrorShape | null }

@@ -2,11 +2,13 @@
  * The host's side of the thread of one visit. Promises that `ended` is settled when the thread ends, by itself or not,
  * and that nothing of a visit is kept that was not asked for. Relies on its owner to call `keep` or `close`, last.
  */
-
 import { Worker } from 'node:worker_threads'
 import { errorFromShape, fail, type WdockError } from '../../shared/errors/index.ts'
 import type { VisitNote } from '../pages/kept/visit-note.ts'
 import type { VisitReply, VisitRequest, VisitStart, VisitStats } from './thread-messages.ts'
+
+/** A guest that has been given away runs at the other dock: its stream ends at once, or something is broken. */
+const endsWithinMs = 10_000
 
 export class VisitThread {
   readonly #worker: Worker
@@ -14,7 +16,6 @@ export class VisitThread {
   readonly #ended = Promise.withResolvers<void>()
   readonly #kept = Promise.withResolvers<void>()
   #stats: VisitStats | null = null
-  #failure: WdockError | null = null
 
   constructor(start: VisitStart) {
     for (const { promise } of [this.#listening, this.#ended, this.#kept]) promise.catch(() => undefined)
@@ -39,23 +40,24 @@ export class VisitThread {
     return this.#stats
   }
 
-  /** Why it broke; null while it did not. */
-  get failure(): WdockError | null {
-    return this.#failure
-  }
-
   /** From here on the stream passes as it is. */
   stepAside(): void {
     this.#ask({ kind: 'aside' })
   }
 
-  /** Keeps what the visit brought, if all of it went through here; ends the thread. @throws host.disk_full and the like */
+  /** Keeps what the visit brought, if all of it went through here; ends the thread. @throws host.disk_full and the like, delta.* */
   async keep(note: VisitNote): Promise<void> {
+    const late = setTimeout(
+      () => this.#over(fail('delta.stopped', {}, { detail: 'the stream did not end' })),
+      endsWithinMs,
+    )
     try {
       await this.#ended.promise
+      clearTimeout(late)
       this.#ask({ kind: 'keep', note })
       await this.#kept.promise
     } finally {
+      clearTimeout(late)
       await this.close()
     }
   }
@@ -88,7 +90,6 @@ export class VisitThread {
   }
 
   #over(error: WdockError): void {
-    this.#failure ??= error
-    for (const each of [this.#listening, this.#ended, this.#kept]) each.reject(this.#failure)
+    for (const each of [this.#listening, this.#ended, this.#kept]) each.reject(error)
   }
 }

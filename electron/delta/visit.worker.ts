@@ -3,7 +3,6 @@
  * move and nothing else. Sends or receives between two sockets, then keeps what the visit brought, if it is told to.
  * Relies on the host to end it.
  */
-
 import { parentPort, workerData } from 'node:worker_threads'
 import { toWdockError } from '../../shared/errors/index.ts'
 import { openKept } from '../pages/kept/kept-pages.ts'
@@ -36,15 +35,9 @@ interface End {
 
 function senderFor(of: VisitStart & { role: 'sender' }): End {
   const visit = Buffer.from(of.visit)
-  const { relayPath, linkBytesPerS } = of
-  const codec = new Sender({
-    relayPath,
-    linkBytesPerS,
-    kept,
-    files,
-    visit,
-    newIdKey: Buffer.from(of.newIdKey),
-  })
+  const { relayPath, linkBytesPerS, mayStop } = of
+  const newIdKey = Buffer.from(of.newIdKey)
+  const codec = new Sender({ relayPath, linkBytesPerS, mayStop, kept, files, visit, newIdKey })
   return {
     codec,
     visit: () => visit,
@@ -84,8 +77,9 @@ ticking.unref()
 function over(error: unknown): void {
   clearInterval(ticking)
   end.tellStats()
-  const shape = error === null ? null : toWdockError(error).toJSON()
-  tell({ kind: 'ended', error: shape, isWhole: end.codec.isWhole })
+  files.close()
+  if (error !== null) kept.discard()
+  tell({ kind: 'ended', error: error === null ? null : toWdockError(error).toJSON() })
 }
 
 end.codec.ended.then(() => over(null), over)

@@ -105,6 +105,7 @@ async function visit(from: Dock, to: Dock): Promise<Visited> {
     visit: randomBytes(16),
     newIdKey: randomBytes(32),
     linkBytesPerS: 10e6,
+    mayStop: false,
     kept: placeOf(from),
     files: bootFiles(),
   })

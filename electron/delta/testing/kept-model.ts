@@ -1,4 +1,6 @@
 /** What is kept of a guest, in the simplest way, in memory: for tests of the codec. */
+import type { KeptBlock } from '../../pages/kept/kept-block.ts'
+import type { KnownVisit, VisitStart } from '../../pages/kept/kept-pages.ts'
 import { pageBytes, pageIdBytes } from '../grammar.ts'
 import type { KeptMemory } from '../kept-memory.ts'
 
@@ -7,24 +9,14 @@ interface Entry {
   content: Buffer | null
 }
 
-type Block = { name: string; pages: number }
-
 export class KeptModel implements KeptMemory {
-  known: { visit: Buffer; idKey: Buffer; blocks: readonly Block[] } | null = null
+  known: KnownVisit | null = null
   #kept = new Map<number, Entry>()
   #entries = new Map<number, Entry>()
   #idKey: Buffer = Buffer.alloc(0)
-  #blocks: readonly Block[] = []
+  #blocks: readonly KeptBlock[] = []
 
-  begin({
-    idKey,
-    blocks,
-    from,
-  }: {
-    idKey: Buffer
-    blocks: readonly Block[]
-    from: 'known' | 'nothing'
-  }): void {
+  begin({ idKey, blocks, from }: VisitStart): void {
     this.#idKey = idKey
     this.#blocks = blocks
     this.#entries = new Map(from === 'known' ? this.#kept : [])
@@ -40,12 +32,6 @@ export class KeptModel implements KeptMemory {
 
   idEquals(address: number, ids: Uint8Array, at: number): boolean {
     return this.#entries.get(address)?.id === idText(ids, at)
-  }
-
-  idAt(address: number, out: Buffer, at: number): boolean {
-    const entry = this.#entries.get(address)
-    if (entry !== undefined) out.write(entry.id, at, 'hex')
-    return entry !== undefined
   }
 
   find(ids: Buffer, at: number): number {

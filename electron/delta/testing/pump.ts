@@ -21,6 +21,8 @@ export interface PumpOptions {
   meddle?: (bytes: Buffer) => Buffer
   /** How many pieces of the stream the codec serves before it steps aside. */
   asideAfter?: number
+  /** The stream may stop in the middle. */
+  mayStop?: boolean
 }
 
 export interface Pumped {
@@ -33,7 +35,14 @@ export interface Pumped {
 
 /** @throws what either end throws */
 export function pump(pieces: readonly Buffer[], options: PumpOptions): Pumped {
-  return new Pump(options).run(pieces)
+  const senderFiles = new KnownFiles(options.senderFiles ?? [])
+  const receiverFiles = new KnownFiles(options.receiverFiles ?? [])
+  try {
+    return new Pump(options, senderFiles, receiverFiles).run(pieces)
+  } finally {
+    senderFiles.close()
+    receiverFiles.close()
+  }
 }
 
 class Pump {
@@ -53,11 +62,11 @@ class Pump {
   )
   #forwardBytes = 0
 
-  constructor(options: PumpOptions) {
+  constructor(options: PumpOptions, senderFiles: KnownFiles, receiverFiles: KnownFiles) {
     this.#options = options
     this.#decoder = new Decoder({
       kept: options.receiver,
-      files: new KnownFiles(options.receiverFiles ?? []),
+      files: receiverFiles,
       send: (message) => this.#toSender.push(Buffer.concat(message)),
       write: (bytes, taken) => {
         this.#out.push(Buffer.from(bytes))
@@ -66,9 +75,10 @@ class Pump {
     })
     this.#encoder = new Encoder({
       kept: options.sender,
-      files: new KnownFiles(options.senderFiles ?? []),
+      files: senderFiles,
       visit: options.visit,
       newIdKey: options.idKey,
+      mayStop: options.mayStop ?? false,
       send: (message) => this.#toReceiver.push(Buffer.concat(message)),
       plain: () => {},
       hold: (piece) => this.#count(piece, 1),

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Guest } from '../../../shared/models/guest.ts'
 import { emptyHostState } from '../../../shared/models/host-state.ts'
+import type { KeptPlace } from '../../delta/thread-messages.ts'
 import { TestDocks, until } from '../../docks/testing/docks.ts'
 import { openKept } from '../../pages/kept/kept-pages.ts'
 import { KeptStore } from '../../pages/kept/kept-store.ts'
@@ -70,8 +71,8 @@ class Bench {
 
 type Note = Parameters<ReturnType<typeof openKept>['finish']>[1]
 
-function write(place: { folder: string; dockKey: Buffer }, note: Note): void {
-  const pages = openKept(place.folder, place.dockKey)
+function write({ folder, dockKey }: KeptPlace, note: Note): void {
+  const pages = openKept(folder, Buffer.from(dockKey))
   pages.begin({ idKey, blocks, from: 'nothing' })
   for (let page = 0; page < 100; page += 1) pages.putPage(page, idOf(page), 0, pageOf(page), 0)
   pages.finish(randomBytes(16), note)
@@ -171,7 +172,7 @@ describe('forgetting', () => {
     await bench.visit(first, near, 1000)
     const forgotten = bench.memory.forget(first)
     const place = await bench.memory.take(first, 'Workshop')
-    expect(openKept(place?.folder ?? '', place?.dockKey ?? Buffer.alloc(0)).known).toBeNull()
+    expect(openKept(place?.folder ?? '', Buffer.from(place?.dockKey ?? [])).known).toBeNull()
     await forgotten
   })
 })

@@ -7,6 +7,7 @@
  */
 import { fail } from '../../../shared/errors/index.ts'
 import type { KeptGuestMemory, KeptMemoryState } from '../../../shared/models/kept-memory.ts'
+import type { KeptPlace } from '../../delta/thread-messages.ts'
 import type { DockNet } from '../../docks/dock-net.ts'
 import type { KeptGuest, KeptStore } from '../../pages/kept/kept-store.ts'
 import type { Log } from '../../platform/log.ts'
@@ -20,12 +21,6 @@ export interface KeptMemoryOptions {
   /** How much may be kept in all, in bytes; 0 for nothing. */
   keepsAtMost: () => number
   log: Log
-}
-
-/** Where what is kept of one guest lies, and what it is sealed with. */
-export interface KeptPlace {
-  folder: string
-  dockKey: Buffer
 }
 
 export class KeptMemory {

@@ -184,7 +184,13 @@ export class MemoryCrossing {
   ): Promise<void> {
     const { parts, guest, to, operation, onFailure } = this.#options
     const files = unchangingFiles(guest.definition, parts.layers, parts.bootFiles)
-    const ways = { listenPath: process.sockets.outgoing, relayPath: relayPath(process), linkBytesPerS, files }
+    const ways = {
+      listenPath: process.sockets.outgoing,
+      relayPath: relayPath(process),
+      linkBytesPerS,
+      mayStop: false,
+      files,
+    }
     const visit = await visits.send({ guestId: guest.id, guestName: guest.name, dockId: to.dockId }, ways)
     operation.undo.add('end the codec', () => visit.close())
     visit.ended.catch((error: unknown) => {

@@ -6,12 +6,12 @@
  */
 import { rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { VisitStart, VisitStats } from '../../delta/thread-messages.ts'
+import type { KeptPlace, VisitStart, VisitStats } from '../../delta/thread-messages.ts'
 import { VisitThread } from '../../delta/visit-thread.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Random } from '../../platform/random.ts'
-import type { KeptMemory, KeptPlace } from './kept-memory.ts'
+import type { KeptMemory } from './kept-memory.ts'
 
 export interface VisitsOptions {
   keptMemory: KeptMemory

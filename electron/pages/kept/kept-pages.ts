@@ -11,6 +11,7 @@
 import { fsFailure } from '../../platform/atomic-file.ts'
 import { chunkPages } from './chunk.ts'
 import { finishVisit } from './finish.ts'
+import { type KeptBlock, sameBlocks } from './kept-block.ts'
 import { trying } from './kept-disk.ts'
 import { keptFiles, makeSalt, readSalt, removeLeftovers } from './kept-files.ts'
 import { type KeptOptions, keptDefaults } from './kept-options.ts'
@@ -18,12 +19,6 @@ import { guestKeyOf, keyBytes } from './kept-seal.ts'
 import { KeptVisit } from './kept-visit.ts'
 import { mostPages, TableFile } from './table-file.ts'
 import type { VisitNote } from './visit-note.ts'
-
-/** A memory block of a guest. */
-export interface KeptBlock {
-  name: string
-  pages: number
-}
 
 /** What a visit was when it was finished. */
 export interface KnownVisit {
@@ -139,7 +134,7 @@ export class KeptPages {
     return this.#under().table.idEquals(address, ids, at)
   }
 
-  /** Writes the id that is known at the address to `out`. @returns false when none is */
+  /** Writes the id that is known at the address to `out`, for tests. @returns false when none is */
   idAt(address: number, out: Buffer, at: number): boolean {
     return this.#under().table.copyId(address, out, at)
   }
@@ -266,8 +261,5 @@ function knownOf({ header }: TableFile): KnownVisit {
 }
 
 function isOf(known: KnownVisit | null, { idKey, blocks }: VisitStart): boolean {
-  if (known === null || !known.idKey.equals(idKey) || known.blocks.length !== blocks.length) return false
-  return known.blocks.every(
-    ({ name, pages }, index) => name === blocks[index]?.name && pages === blocks[index].pages,
-  )
+  return known?.idKey.equals(idKey) === true && sameBlocks(known.blocks, blocks)
 }

@@ -26,7 +26,24 @@ export function putClosing(target: Buffer, at: number, head: Pick<StreamHead, 'r
   return putOpening(target, putWord(target, at, 0, ramFlag.eos), sectionType.footer, head)
 }
 
-/** @param name of the block; null where it is that of the record before, in the same section */
+/**
+ * What stands in front of a page's contents. @param kind a `ramFlag`
+ * @param name of the block; null where it is that of the record before, in the same section
+ */
+export function putRecordHead(
+  target: Buffer,
+  at: number,
+  page: number,
+  kind: number,
+  name: string | null,
+): number {
+  const end = putWord(target, at, page, name === null ? kind | ramFlag.continue : kind)
+  if (name === null) return end
+  target[end] = name.length
+  return end + 1 + target.write(name, end + 1, 'latin1')
+}
+
+/** @param name as for `putRecordHead` */
 export function putPage(
   target: Buffer,
   at: number,
@@ -35,11 +52,7 @@ export function putPage(
   name: string | null,
 ): number {
   const kind = content === 'zero' ? ramFlag.zero : ramFlag.page
-  let end = putWord(target, at, page, name === null ? kind | ramFlag.continue : kind)
-  if (name !== null) {
-    target[end] = name.length
-    end += 1 + target.write(name, end + 1, 'latin1')
-  }
+  const end = putRecordHead(target, at, page, kind, name)
   if (content === 'zero') {
     target[end] = 0
     return end + 1
