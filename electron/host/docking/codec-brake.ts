@@ -2,6 +2,7 @@
  * Tells when the page codec may hold up a move that the link would carry faster: over a stretch in which contents
  * crossed, it never had to wait for the link. Pure.
  */
+import { pageBytes } from '../../pages/page-id.ts'
 
 /** What is known at one instant; counters since the start. */
 export interface BrakeSample {
@@ -12,7 +13,6 @@ export interface BrakeSample {
   carriedPages: number
 }
 
-const pageBytes = 4096
 const stretchMs = 600
 /** With less waiting than this share of the time, the link is not what takes the time. */
 const idleShare = 0.04

@@ -6,6 +6,8 @@
  * is stopped when `remaining < bandwidth × downtime-limit` [migration_update_counters in migration/migration.c].
  */
 
+import { BestRate } from './link-rates.ts'
+
 /** What is known at one instant; counters since the start. */
 export interface CrossingSample {
   atMs: number
@@ -48,13 +50,12 @@ export class Crossing {
   #firstRoundBytes: number | null = null
   /** From where on the pages that cross are such that have changed. */
   #changedSince: CrossingSample | null = null
-  #rateSince: CrossingSample | null = null
-  #linkBytesPerS: number
+  readonly #linkRate = new BestRate(tellingMs)
   #believed: { atMs: number; bytesPerS: number }[] = []
 
   constructor(options: CrossingOptions) {
     this.#options = options
-    this.#linkBytesPerS = options.linkBytesPerS ?? slowLinkBytesPerS
+    this.#linkRate.bytesPerS = options.linkBytesPerS ?? slowLinkBytesPerS
   }
 
   /** Before anything has crossed. @param believedBytesPerS the most that QEMU may come to believe */
@@ -64,7 +65,8 @@ export class Crossing {
 
   /** @returns the downtime limit to set now, in milliseconds; null while nothing new is known */
   see(sample: CrossingSample): number | null {
-    this.#measureLink(sample)
+    // A link that carries more than it was thought to, does.
+    this.#linkRate.see(sample.ackedBytes, sample.atMs)
     const believed = this.#highestBelief(sample)
     if (sample.rounds < 2 || believed === 0) return null
     this.#firstRoundBytes ??= sample.transferredBytes
@@ -75,7 +77,7 @@ export class Crossing {
   }
 
   #limitFor(targetMs: number, believedBytesPerS: number, cost: number): number {
-    const perByteS = cost / this.#linkBytesPerS
+    const perByteS = cost / this.#linkRate.bytesPerS
     const limitMs = targetMs / (believedBytesPerS * perByteS)
     return Math.round(Math.min(limits.mostMs, Math.max(limits.leastMs, limitMs)))
   }
@@ -92,15 +94,5 @@ export class Crossing {
     this.#believed = this.#believed.filter((each) => atMs - each.atMs < believedMs)
     this.#believed.push({ atMs, bytesPerS: believedBytesPerS })
     return Math.max(...this.#believed.map(({ bytesPerS }) => bytesPerS))
-  }
-
-  /** A link that carries more than it was thought to, does. */
-  #measureLink(sample: CrossingSample): void {
-    this.#rateSince ??= sample
-    const tookMs = sample.atMs - this.#rateSince.atMs
-    if (tookMs < tellingMs) return
-    const rate = ((sample.ackedBytes - this.#rateSince.ackedBytes) * 1000) / tookMs
-    this.#linkBytesPerS = Math.max(this.#linkBytesPerS, rate)
-    this.#rateSince = sample
   }
 }

@@ -21,6 +21,11 @@ export class DepartureMeter {
   /** Bytes of each missing file, and how many of them are sent. */
   readonly #files = new Map<string, { sizeBytes: number; doneBytes: number }>()
   readonly #diskRelays: Relay[] = []
+  /**
+   * Of what the guest has, not of what crosses: with the page codec these are not the same. Once memory has begun to
+   * cross it is counted to its end as it was, though the codec may have stepped aside.
+   */
+  #countsByGuest = false
   #disk = { doneBytes: 0, totalBytes: 0 }
   #memory = { doneBytes: 0, leftBytes: 0, wireBytes: 0, dirtyRateBytesPerS: 0, rounds: 0, throttlePercent: 0 }
 
@@ -31,8 +36,9 @@ export class DepartureMeter {
     this.#tracker = new ProgressTracker(this.#startedMs)
   }
 
-  /** How memory crosses. */
+  /** How memory crosses from here on. */
   transfer(transfer: NonNullable<MigrationWork['transfer']>): void {
+    if (this.#memory.doneBytes === 0) this.#countsByGuest = transfer === 'pages'
     this.#publish({ transfer })
   }
 
@@ -47,11 +53,6 @@ export class DepartureMeter {
     }
     this.#disk.totalBytes = offer.topBytes
     this.#memory.leftBytes = offer.definition.memoryBytes
-  }
-
-  get #transfer(): MigrationWork['transfer'] {
-    const { work } = this.#operation.view
-    return work.kind === 'migration' ? work.transfer : null
   }
 
   get missingCount(): number {
@@ -82,8 +83,7 @@ export class DepartureMeter {
 
   memoryProgress(progress: MigrationProgress, stats: FlowStats): void {
     this.#memory = {
-      // Of what the guest has, not of what crosses: with the page codec these are not the same.
-      doneBytes: this.#transfer === 'pages' ? progress.ramTransferredBytes : stats.ackedBytes,
+      doneBytes: this.#countsByGuest ? progress.ramTransferredBytes : stats.ackedBytes,
       // Until its first round QEMU does not say how much there is; then the guest's memory is the best guess.
       leftBytes: progress.dirtySyncCount === 0 ? this.#memory.leftBytes : progress.ramRemainingBytes,
       wireBytes: stats.sentBytes,

@@ -9,18 +9,21 @@ const probeBytes = 512 * 1024
 /** Enough for what is let through at once, and over quickly on a link where it does not matter. */
 const mostProbes = 6
 const tellingMs = 120
-/** Shorter stretches say more about buffers than about the link. */
-const stretchMs = 120
-
 /** The best rate of a stream, over stretches of a moment. Pure. */
 export class BestRate {
+  readonly #stretchMs: number
   #from: { bytes: number; atMs: number } | null = null
   bytesPerS = 0
+
+  /** @param stretchMs shorter ones say more about buffers than about the link */
+  constructor(stretchMs: number) {
+    this.#stretchMs = stretchMs
+  }
 
   /** @param bytes that have arrived so far */
   see(bytes: number, atMs: number): void {
     const from = this.#from
-    if (from !== null && atMs - from.atMs < stretchMs) return
+    if (from !== null && atMs - from.atMs < this.#stretchMs) return
     this.#from = { bytes, atMs }
     if (from === null) return
     this.bytesPerS = Math.max(this.bytesPerS, ((bytes - from.bytes) * 1000) / (atMs - from.atMs))
@@ -42,15 +45,6 @@ export class LinkRates {
     if (isFull || bytesPerS > (this.#bytesPerS.get(dockId) ?? 0)) this.#bytesPerS.set(dockId, bytesPerS)
   }
 
-  /**
-   * The same, for a choice that would be a bad one if the PC had changed from a cable to Wi-Fi since: what is known to be
-   * faster than `fastBytesPerS` is measured again.
-   */
-  async confirm(dockId: string, fastBytesPerS: number): Promise<{ bytesPerS: number | null; rttMs: number }> {
-    if ((this.#bytesPerS.get(dockId) ?? 0) >= fastBytesPerS) this.#bytesPerS.delete(dockId)
-    return await this.measure(dockId)
-  }
-
   /** Bytes per second and round trip in milliseconds; the rate is null where it cannot be measured now. */
   async measure(dockId: string): Promise<{ bytesPerS: number | null; rttMs: number }> {
     const rttMs = this.#calls.net.peers().find((peer) => peer.id === dockId)?.linkRttMs ?? 5
@@ -63,6 +57,15 @@ export class LinkRates {
     } catch {
       return { bytesPerS: null, rttMs }
     }
+  }
+
+  /**
+   * The same, for a choice that would be a bad one if the PC had changed from a cable to Wi-Fi since: what is known to be
+   * faster than `fastBytesPerS` is measured again.
+   */
+  async confirm(dockId: string, fastBytesPerS: number): Promise<{ bytesPerS: number | null; rttMs: number }> {
+    if ((this.#bytesPerS.get(dockId) ?? 0) >= fastBytesPerS) this.#bytesPerS.delete(dockId)
+    return await this.measure(dockId)
   }
 
   /** A few pieces, one after the other, until they tell: what shapes a link may let the first ones through at once. */

@@ -33,7 +33,7 @@ import {
   pollEveryMs,
   pollPagesEveryMs,
 } from './tuning.ts'
-import type { Visit } from './visits.ts'
+import type { Visit, Visits } from './visits.ts'
 
 export interface MemoryCrossingOptions {
   parts: Pick<DockingParts, 'visits' | 'rates' | 'layers' | 'bootFiles'>
@@ -52,17 +52,23 @@ const relayPath = ({ sockets }: QemuProcess): string => `${sockets.outgoing}.rel
 /** How much faster the link must be than the codec: what has crossed by it is not kept when it steps aside. */
 const worthAside = 1.5
 
+/** Shorter stretches say more about buffers than about the link. */
+const rateStretchMs = 120
+
 interface Pages {
   visit: Visit
   crossing: Crossing
   brake: CodecBrake
   /** As QEMU has it. */
   limitMs: number
+  /** Asking takes some of the link: once. */
+  hasAskedLink: boolean
+  isOver: boolean
 }
 
 export class MemoryCrossing {
   readonly #options: MemoryCrossingOptions
-  readonly #bestRate = new BestRate()
+  readonly #bestRate = new BestRate(rateStretchMs)
   /** The page codec, and what it makes of QEMU's downtime limit; null where memory crosses as QEMU sends it. */
   #pages: Pages | null = null
   #joint: WindowedJoint | null = null
@@ -82,19 +88,20 @@ export class MemoryCrossing {
 
   /** Chooses, and gets the codec ready while the other side starts its QEMU. */
   async choose(process: QemuProcess): Promise<void> {
-    const { parts, transfer, meter, guest } = this.#options
-    const { visits, rates } = parts
-    const { dockId } = this.#options.to
-    const isPlain =
-      visits === null || transfer === 'plain' || !(await visits.hasRoom(guest.definition.memoryBytes))
-    const link = isPlain ? null : await rates.confirm(dockId, plainBytesPerS)
-    const isSlow = (link?.bytesPerS ?? 0) < plainBytesPerS
-    if (visits === null || link === null || (transfer === 'auto' && !isSlow)) {
-      meter.transfer('plain')
-      return
-    }
-    await this.#startCodec(visits, process, link.bytesPerS)
+    const { parts, transfer, meter, to } = this.#options
+    const visits = transfer === 'plain' ? null : await this.#visitsWithRoom()
+    if (visits === null) return meter.transfer('plain')
+    const { bytesPerS } = await parts.rates.confirm(to.dockId, plainBytesPerS)
+    const isFast = (bytesPerS ?? 0) >= plainBytesPerS
+    if (isFast && transfer === 'auto') return meter.transfer('plain')
+    await this.#startCodec(visits, process, bytesPerS)
     meter.transfer('pages')
+  }
+
+  async #visitsWithRoom(): Promise<Visits | null> {
+    const { parts, guest } = this.#options
+    const hasRoom = await parts.visits?.hasRoom(guest.definition.memoryBytes)
+    return hasRoom ? parts.visits : null
   }
 
   /** The other side has no room for pages: memory crosses as QEMU sends it. */
@@ -151,8 +158,11 @@ export class MemoryCrossing {
     const { parts, to } = this.#options
     const { bytesPerS } = this.#bestRate
     if (bytesPerS > 0) parts.rates.learn(to.dockId, bytesPerS, !this.usesPages)
-    if (isThere) this.#pages?.visit.keep()
-    else void this.#pages?.visit.close()
+    const pages = this.#pages
+    if (pages === null) return
+    pages.isOver = true
+    if (isThere) pages.visit.keep()
+    else void pages.visit.close()
   }
 
   /** Half of the round trip of the channel, in milliseconds: how late its answers are. */
@@ -161,27 +171,25 @@ export class MemoryCrossing {
   }
 
   /** The link may turn out to be faster than it was thought to be. */
-  #stepAsideWhereSlower({ visit, brake }: Pages, codec: VisitStats & { role: 'sender' }): void {
-    if (this.#options.transfer !== 'auto' || codec.isAside) return
+  #stepAsideWhereSlower(pages: Pages, codec: VisitStats & { role: 'sender' }): void {
+    if (this.#options.transfer !== 'auto' || pages.hasAskedLink) return
     const carriedPages = codec.freshPages + codec.deltaPages
-    const crossing = brake.see({ atMs: performance.now(), linkWaitMs: codec.linkWaitMs, carriedPages })
-    if (crossing !== null) void this.#askLinkAgain(visit, crossing)
+    const crossing = pages.brake.see({ atMs: performance.now(), linkWaitMs: codec.linkWaitMs, carriedPages })
+    if (crossing === null) return
+    pages.hasAskedLink = true
+    void this.#askLinkAgain(pages, crossing)
   }
 
   /** @param crossingBytesPerS what contents cross at by the codec */
-  async #askLinkAgain(visit: Visit, crossingBytesPerS: number): Promise<void> {
+  async #askLinkAgain(pages: Pages, crossingBytesPerS: number): Promise<void> {
     const { parts, to, meter } = this.#options
     const { bytesPerS } = await parts.rates.confirm(to.dockId, 0)
-    if (bytesPerS === null || bytesPerS < crossingBytesPerS * worthAside) return
-    visit.stepAside()
+    if (pages.isOver || bytesPerS === null || bytesPerS < crossingBytesPerS * worthAside) return
+    pages.visit.stepAside()
     meter.transfer('plain')
   }
 
-  async #startCodec(
-    visits: NonNullable<DockingParts['visits']>,
-    process: QemuProcess,
-    linkBytesPerS: number | null,
-  ): Promise<void> {
+  async #startCodec(visits: Visits, process: QemuProcess, linkBytesPerS: number | null): Promise<void> {
     const { parts, guest, to, operation, onFailure } = this.#options
     const files = unchangingFiles(guest.definition, parts.layers, parts.bootFiles)
     const ways = {
@@ -192,7 +200,6 @@ export class MemoryCrossing {
       files,
     }
     const visit = await visits.send({ guestId: guest.id, guestName: guest.name, dockId: to.dockId }, ways)
-    operation.undo.add('end the codec', () => visit.close())
     visit.ended.catch((error: unknown) => {
       // A socket that was closed fails QEMU's migration as well, and why it was closed is told by itself.
       if (isCode(error, 'delta.bad_message')) onFailure(error)
@@ -202,6 +209,18 @@ export class MemoryCrossing {
       laterTargetMs: laterDowntimeLimitMs,
       linkBytesPerS,
     })
-    this.#pages = { visit, crossing, brake: new CodecBrake(), limitMs: crossing.firstLimitMs(codecBytesPerS) }
+    const pages: Pages = {
+      visit,
+      crossing,
+      brake: new CodecBrake(),
+      limitMs: crossing.firstLimitMs(codecBytesPerS),
+      hasAskedLink: false,
+      isOver: false,
+    }
+    this.#pages = pages
+    operation.undo.add('end the codec', async () => {
+      pages.isOver = true
+      await visit.close()
+    })
   }
 }
