@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type HostSettings, hostSettings } from '../../shared/models/host-state.ts'
+import { defaultSettings, type HostSettings, hostSettings } from '../../shared/models/host-state.ts'
 import { readJson, writeJsonAtomic } from '../platform/atomic-file.ts'
 
 /** A setting that came with a later version than the file is missing from it. */
@@ -10,9 +10,6 @@ const settingsFile = z.strictObject({ version: z.literal(1), settings: hostSetti
 
 /** The port other docks try when a person types an address without one. */
 export const defaultPort = 47315
-
-/** A few guests of a few gigabytes; how much it is, is shown, and can be changed. */
-const defaultKeptMemoryMiB = 16 * 1024
 
 export class Settings {
   readonly #path: string
@@ -27,14 +24,7 @@ export class Settings {
   static async open(configDir: string, overrides: Partial<HostSettings>): Promise<Settings> {
     const path = join(configDir, 'settings.json')
     const stored = await readJson(path, settingsFile)
-    const initial: HostSettings = {
-      dockName: hostname().slice(0, 64) || 'This PC',
-      port: defaultPort,
-      discovery: true,
-      theme: 'system',
-      whenClosed: 'stay',
-      keptMemoryMiB: defaultKeptMemoryMiB,
-    }
+    const initial = defaultSettings(hostname().slice(0, 64) || 'This PC', defaultPort)
     return new Settings(path, { ...hostSettings.parse({ ...initial, ...stored?.settings }), ...overrides })
   }
 

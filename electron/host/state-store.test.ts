@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { emptyHostState, type HostEvent, type HostState } from '../../shared/models/host-state.ts'
+import {
+  defaultSettings,
+  emptyHostState,
+  type HostEvent,
+  type HostState,
+} from '../../shared/models/host-state.ts'
 import { StateStore } from './state-store.ts'
 
 const info: HostState['info'] = {
@@ -11,14 +16,7 @@ const initial = emptyHostState(info, renamed('Here').settings)
 function renamed(dockName: string): { type: 'settings.changed'; settings: HostState['settings'] } {
   return {
     type: 'settings.changed',
-    settings: {
-      dockName,
-      port: 0,
-      discovery: false,
-      theme: 'system',
-      whenClosed: 'stay',
-      keptMemoryMiB: 16384,
-    },
+    settings: defaultSettings(dockName),
   }
 }
 

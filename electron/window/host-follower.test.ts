@@ -1,16 +1,9 @@
 import { expect, it } from 'vitest'
-import { emptyHostState, type HostEvent } from '../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState, type HostEvent } from '../../shared/models/host-state.ts'
 import { silentLog } from '../platform/log.ts'
 import { followHost } from './host-follower.ts'
 
-const settings = {
-  dockName: 'This PC',
-  port: 0,
-  discovery: true,
-  theme: 'system',
-  whenClosed: 'stay',
-  keptMemoryMiB: 16384,
-} as const
+const settings = defaultSettings('This PC')
 
 function snapshot(dockName: string): HostEvent {
   const info = {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Pairing } from '../../shared/models/dock.ts'
-import { emptyHostState, type HostState } from '../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState, type HostState } from '../../shared/models/host-state.ts'
 import type { Operation } from '../../shared/models/operation.ts'
 import { noticesBetween } from './notices.ts'
 import { isMoving, stayAwakeWhileMoving } from './power.ts'
@@ -20,16 +20,7 @@ function state(change: Partial<HostState> = {}): HostState {
     demoGuestAvailable: false,
     isDemo: false,
   }
-  const settings: HostState['settings'] = {
-    ...{
-      dockName: 'This PC',
-      port: 0,
-      discovery: true,
-      theme: 'system',
-      whenClosed: 'stay',
-      keptMemoryMiB: 16384,
-    },
-  }
+  const settings = defaultSettings('This PC')
   return { ...emptyHostState(info, settings), ...change }
 }
 

@@ -35,6 +35,19 @@ export const hostSettings = z.object({
 })
 export type HostSettings = z.infer<typeof hostSettings>
 
+/** What a dock begins with. */
+export function defaultSettings(dockName: string, port = 0): HostSettings {
+  return {
+    dockName,
+    port,
+    discovery: true,
+    theme: 'system',
+    whenClosed: 'stay',
+    // A few guests of a few gigabytes; how much it is, is shown, and can be changed.
+    keptMemoryMiB: 16 * 1024,
+  }
+}
+
 export const hostInfo = z.object({
   dockId,
   appVersion: z.string(),

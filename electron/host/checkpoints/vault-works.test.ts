@@ -1,7 +1,7 @@
 /** Checks and sweeps are shown while they go on, and end when nobody wants them. */
 import { beforeEach, expect, it } from 'vitest'
 import { fail } from '../../../shared/errors/index.ts'
-import { emptyHostState } from '../../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState } from '../../../shared/models/host-state.ts'
 import type { VaultEvent } from '../../vault/service/vault-service.ts'
 import { Seeded } from '../../vault/testing/seeded.ts'
 import { StateStore } from '../state-store.ts'
@@ -23,14 +23,7 @@ beforeEach(() => {
         ...{ dockId: 'a'.repeat(52), appVersion: '1', dataDir: '', port: 0, addresses: [] },
         ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
       },
-      {
-        dockName: 'Desk',
-        port: 0,
-        discovery: false,
-        theme: 'system',
-        whenClosed: 'stay',
-        keptMemoryMiB: 16384,
-      },
+      defaultSettings('Desk'),
     ),
   )
   const listeners = new Set<(event: VaultEvent) => void>()

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Guest } from '../../../shared/models/guest.ts'
-import { emptyHostState } from '../../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState } from '../../../shared/models/host-state.ts'
 import type { KeptPlace } from '../../delta/thread-messages.ts'
 import { TestDocks, until } from '../../docks/testing/docks.ts'
 import { openKept } from '../../pages/kept/kept-pages.ts'
@@ -82,7 +82,7 @@ function initialState() {
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
   return emptyHostState(
     { dockId: here, appVersion: '1', dataDir: folder, port: 0, ...more },
-    { dockName: 'Here', port: 0, discovery: false, theme: 'system', whenClosed: 'stay', keptMemoryMiB: 1024 },
+    { ...defaultSettings('Here'), keptMemoryMiB: 1024 },
   )
 }
 

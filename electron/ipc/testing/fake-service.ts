@@ -10,6 +10,7 @@ import type { Dock, Pairing } from '../../../shared/models/dock.ts'
 import type { Guest } from '../../../shared/models/guest.ts'
 import {
   applyHostEvent,
+  defaultSettings,
   emptyHostState,
   type HostEvent,
   type HostState,
@@ -43,16 +44,7 @@ export function fakeState(): HostState {
     ...{ dockId: hereId, appVersion: '0.1.0', dataDir: '/data', port: 7331, addresses: ['192.0.2.1:7331'] },
     ...{ secretsSentence: 'In a file.', demoGuestAvailable: true, isDemo: false },
   }
-  const settings: HostState['settings'] = {
-    ...{
-      dockName: 'This PC',
-      port: 0,
-      discovery: true,
-      theme: 'system',
-      whenClosed: 'stay',
-      keptMemoryMiB: 16384,
-    },
-  }
+  const settings = defaultSettings('This PC')
   return {
     ...emptyHostState(info, settings),
     docks: [

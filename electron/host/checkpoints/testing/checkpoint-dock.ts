@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { GuestDefinition } from '../../../../shared/models/guest-definition.ts'
-import { emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
 import type { Operation } from '../../../../shared/models/operation.ts'
 import { LayerStore } from '../../../disk/layers.ts'
 import type { Clock } from '../../../platform/clock.ts'
@@ -257,15 +257,6 @@ function emptyState(rules: RuleBook): HostState {
     ...{ dockId, appVersion: 'model', dataDir: '', port: 0, addresses: [] },
     ...{ secretsSentence: '', demoGuestAvailable: false, isDemo: false },
   }
-  const empty = emptyHostState(info, {
-    ...{
-      dockName: 'This PC',
-      port: 0,
-      discovery: false,
-      theme: 'system',
-      whenClosed: 'stay',
-      keptMemoryMiB: 16384,
-    },
-  })
+  const empty = emptyHostState(info, defaultSettings('This PC'))
   return { ...empty, checkpointRules: rules.changed }
 }

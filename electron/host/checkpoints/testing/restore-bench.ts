@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Checkpoint } from '../../../../shared/models/checkpoint.ts'
 import type { GuestDefinition } from '../../../../shared/models/guest-definition.ts'
-import { emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
 import type { Operation } from '../../../../shared/models/operation.ts'
 import { LayerStore } from '../../../disk/layers.ts'
 import { systemClock } from '../../../platform/clock.ts'
@@ -231,13 +231,6 @@ export function emptyState(dataDir: string): HostState {
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
   return emptyHostState(
     { dockId: benchDockId, appVersion: 'model', dataDir, port: 0, ...more },
-    {
-      dockName: 'Desk',
-      port: 0,
-      discovery: false,
-      theme: 'system',
-      whenClosed: 'stay',
-      keptMemoryMiB: 16384,
-    },
+    defaultSettings('Desk'),
   )
 }

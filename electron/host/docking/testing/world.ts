@@ -7,7 +7,7 @@ import { cpSync, existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
+import { defaultSettings, emptyHostState, type HostState } from '../../../../shared/models/host-state.ts'
 import { LayerStore } from '../../../disk/layers.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { silentLog } from '../../../platform/log.ts'
@@ -365,10 +365,7 @@ function shown(peer: { id: string; name: string }, online: boolean): HostState['
 function emptyState(dock: ModelDock): HostState {
   const { id: dockId, name: dockName, dataDir } = dock
   const more = { demoGuestAvailable: false, isDemo: false, addresses: [], secretsSentence: '' }
-  return emptyHostState(
-    { dockId, appVersion: 'model', dataDir, port: 0, ...more },
-    { dockName, port: 0, discovery: false, theme: 'system', whenClosed: 'stay', keptMemoryMiB: 16384 },
-  )
+  return emptyHostState({ dockId, appVersion: 'model', dataDir, port: 0, ...more }, defaultSettings(dockName))
 }
 
 export function pause(durationMs: number): Promise<void> {
