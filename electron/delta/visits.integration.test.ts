@@ -4,7 +4,6 @@ import { createReadStream, readFileSync } from 'node:fs'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { mebibyteBytes } from '../../shared/models/guest-definition.ts'
 import {
   clearCapabilities,
@@ -17,14 +16,13 @@ import {
 } from '../qemu/migration.ts'
 import type { QemuProcess } from '../qemu/process.ts'
 import { resume } from '../qemu/screen.ts'
-import { demoGuestDir, hasDemoGuest, QemuBench, testDefinition, testSpec } from '../qemu/test-guests.ts'
+import { demoGuestDir, demoManifest, demoSpec, hasDemoGuest, QemuBench } from '../qemu/test-guests.ts'
 import { WitnessReader } from '../testing/witness.ts'
 import { base } from './grammar.ts'
 import type { VisitStats } from './thread-messages.ts'
 import { VisitThread } from './visit-thread.ts'
 
 const memoryBytes = 192 * mebibyteBytes
-const manifestShape = z.object({ kernel: z.string(), initrd: z.string(), cmdline: z.string() })
 const guestId = '5b1c7a52-55c1-4c26-9f0e-6d3c8b6b1a10'
 const docks = ['a', 'b'] as const
 type Dock = (typeof docks)[number]
@@ -38,33 +36,13 @@ let boot: string | undefined
 let started = 0
 
 async function startDemo(incoming: boolean): Promise<QemuProcess> {
-  const manifest = manifestShape.parse(JSON.parse(readFileSync(join(demoGuestDir, 'manifest.json'), 'utf8')))
   started += 1
-  const boots = { kind: 'kernel', kernelFile: '0'.repeat(64), initrdFile: '1'.repeat(64) } as const
-  return await bench.start(
-    testSpec(await bench.folder(`q${started}`), {
-      definition: testDefinition({
-        memoryBytes,
-        maxMemoryBytes: 448 * mebibyteBytes,
-        network: 'none',
-        boot: { ...boots, commandLine: manifest.cmdline },
-        witness: true,
-      }),
-      bootFiles: {
-        kind: 'kernel',
-        kernelPath: join(demoGuestDir, manifest.kernel),
-        initrdPath: join(demoGuestDir, manifest.initrd),
-      },
-      incoming,
-    }),
-  )
+  return await bench.start(demoSpec(await bench.folder(`q${started}`), { incoming }))
 }
 
 /** What both docks have of the guest, before its memory comes. */
 function bootFiles() {
-  const { kernel, initrd } = manifestShape.parse(
-    JSON.parse(readFileSync(join(demoGuestDir, 'manifest.json'), 'utf8')),
-  )
+  const { kernel, initrd } = demoManifest()
   return [kernel, initrd].map((name) => ({ id: name, path: join(demoGuestDir, name) }))
 }
 

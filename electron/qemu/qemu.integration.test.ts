@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { mebibyteBytes } from '../../shared/models/guest-definition.ts'
 import { silentLog } from '../platform/log.ts'
 import { isAlive, runTool } from '../platform/processes.ts'
 import { runProbeImage } from './accelerator.ts'
@@ -16,7 +17,15 @@ import { lacksOf, wholeModels } from './cpu-offer.ts'
 import { adoptQemu, definitionHash, launchQemu } from './process.ts'
 import { QmpSession } from './qmp/session.ts'
 import { pause, queryStatus, readSerialLog, resume, takePicture } from './screen.ts'
-import { demoGuestDir, hasDemoGuest, QemuBench, testDefinition, testSpec } from './test-guests.ts'
+import {
+  demoGuestDir,
+  demoManifest,
+  demoSpec,
+  hasDemoGuest,
+  QemuBench,
+  testDefinition,
+  testSpec,
+} from './test-guests.ts'
 
 let bench: QemuBench
 beforeEach(async () => {
@@ -287,47 +296,12 @@ describe('losing the host', () => {
 describe.skipIf(!hasDemoGuest)('a Linux guest', () => {
   it('boots under emulation with the default CPU model', async () => {
     const dir = await bench.folder('vm')
-    const manifest = JSON.parse(readFileSync(join(demoGuestDir, 'manifest.json'), 'utf8'))
+    const base = join(demoGuestDir, demoManifest().disk)
     const disk = join(bench.dir, 'disk.qcow2')
-    execFileSync('qemu-img', [
-      'create',
-      '-q',
-      '-f',
-      'qcow2',
-      '-F',
-      'qcow2',
-      '-b',
-      join(demoGuestDir, manifest.disk),
-      disk,
-    ])
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base, disk])
+    const memory = { memoryBytes: 512 * mebibyteBytes, maxMemoryBytes: 1024 * mebibyteBytes }
     const qemu = await bench.start(
-      testSpec(dir, {
-        definition: testDefinition({
-          memoryBytes: 512 * 1024 * 1024,
-          maxMemoryBytes: 1024 * 1024 * 1024,
-          disks: [
-            {
-              nodeName: 'disk0',
-              layers: [`l${'0'.repeat(32)}`],
-              top: `l${'1'.repeat(32)}`,
-              virtualSizeBytes: manifest.diskBytes,
-            },
-          ],
-          boot: {
-            kind: 'kernel',
-            kernelFile: '0'.repeat(64),
-            initrdFile: '1'.repeat(64),
-            commandLine: manifest.cmdline,
-          },
-          witness: true,
-        }),
-        disks: [{ nodeName: 'disk0', topPath: disk, layerPaths: [join(demoGuestDir, manifest.disk)] }],
-        bootFiles: {
-          kind: 'kernel',
-          kernelPath: join(demoGuestDir, manifest.kernel),
-          initrdPath: join(demoGuestDir, manifest.initrd),
-        },
-      }),
+      demoSpec(dir, { definition: memory, disk: { topPath: disk, layerPaths: [base] } }),
     )
     const witness = connect(qemu.sockets.witness)
     let heard = ''

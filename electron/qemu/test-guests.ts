@@ -1,9 +1,10 @@
 /** For tests: definitions and launch specs of small emulated guests, and folders that clean up after them. */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
 import { type GuestDefinition, guestDefinition, mebibyteBytes } from '../../shared/models/guest-definition.ts'
 import { silentLog } from '../platform/log.ts'
 import type { LaunchSpec } from './command-line.ts'
@@ -49,6 +50,55 @@ export function testSpec(dir: string, changes: Partial<LaunchSpec> = {}): Launch
     sandbox: true,
     ...changes,
   }
+}
+
+const manifestShape = z.object({
+  kernel: z.string(),
+  initrd: z.string(),
+  disk: z.string(),
+  cmdline: z.string(),
+  diskBytes: z.number(),
+})
+
+/** What the demo guest is made of, of which `hasDemoGuest` says that it is here. */
+export function demoManifest(): z.infer<typeof manifestShape> {
+  return manifestShape.parse(JSON.parse(readFileSync(join(demoGuestDir, 'manifest.json'), 'utf8')))
+}
+
+export interface DemoSpec extends Partial<Omit<LaunchSpec, 'definition' | 'disks' | 'bootFiles' | 'dir'>> {
+  /** What differs from 192 MiB of memory and no network. */
+  definition?: Partial<GuestDefinition>
+  /** The layer that the guest writes to, above `layerPaths`; without one it has no disk. */
+  disk?: { topPath: string; layerPaths: readonly string[] }
+}
+
+/** The demo guest with its witness. */
+export function demoSpec(dir: string, { definition, disk, ...changes }: DemoSpec = {}): LaunchSpec {
+  const { kernel, initrd, cmdline, diskBytes } = demoManifest()
+  const chain = { nodeName: 'disk0', layers: [`l${'0'.repeat(32)}`], top: `l${'1'.repeat(32)}` }
+  return testSpec(dir, {
+    definition: testDefinition({
+      memoryBytes: 192 * mebibyteBytes,
+      maxMemoryBytes: 448 * mebibyteBytes,
+      network: 'none',
+      disks: disk === undefined ? [] : [{ ...chain, virtualSizeBytes: diskBytes }],
+      boot: {
+        kind: 'kernel',
+        kernelFile: '0'.repeat(64),
+        initrdFile: '1'.repeat(64),
+        commandLine: cmdline,
+      },
+      witness: true,
+      ...definition,
+    }),
+    disks: disk === undefined ? [] : [{ nodeName: 'disk0', ...disk }],
+    bootFiles: {
+      kind: 'kernel',
+      kernelPath: join(demoGuestDir, kernel),
+      initrdPath: join(demoGuestDir, initrd),
+    },
+    ...changes,
+  })
 }
 
 /** A folder for one test and the QEMUs started in it; `end` kills them and removes it. */

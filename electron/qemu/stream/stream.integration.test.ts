@@ -1,10 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
-import { type GuestDefinition, mebibyteBytes } from '../../../shared/models/guest-definition.ts'
+import { mebibyteBytes } from '../../../shared/models/guest-definition.ts'
 import { WitnessReader } from '../../testing/witness.ts'
 import {
   clearCapabilities,
@@ -17,7 +14,7 @@ import {
 import type { QemuProcess } from '../process.ts'
 import type { QmpSession } from '../qmp/session.ts'
 import { pause, queryStatus, resume } from '../screen.ts'
-import { demoGuestDir, hasDemoGuest, QemuBench, testDefinition, testSpec } from '../test-guests.ts'
+import { demoSpec, hasDemoGuest, QemuBench } from '../test-guests.ts'
 import { type PageRun, writeStream } from './builder.ts'
 import { type PageContent, pageBytes, type StreamHead, type StreamTail } from './grammar.ts'
 import { parseSocket } from './parse-socket.ts'
@@ -87,37 +84,14 @@ class Kept implements StreamSink {
   }
 }
 
-const manifestShape = z.object({ kernel: z.string(), initrd: z.string(), cmdline: z.string() })
-
-/** The demo guest without its disk, with room for 256 MiB of memory to be plugged in. */
-function demoDefinition(commandLine: string): GuestDefinition {
-  return testDefinition({
-    memoryBytes: 192 * mebibyteBytes,
-    maxMemoryBytes: 448 * mebibyteBytes,
-    network: 'none',
-    boot: { kind: 'kernel', kernelFile: '0'.repeat(64), initrdFile: '1'.repeat(64), commandLine },
-    witness: true,
-  })
-}
-
 let bench: QemuBench
 let source: QemuProcess
 let witness: WitnessReader
 const opened: { close: () => void }[] = []
 
+/** Without its disk, with room for 256 MiB of memory to be plugged in. */
 async function startDemo(name: string, incoming: boolean): Promise<QemuProcess> {
-  const manifest = manifestShape.parse(JSON.parse(readFileSync(join(demoGuestDir, 'manifest.json'), 'utf8')))
-  return await bench.start(
-    testSpec(await bench.folder(name), {
-      definition: demoDefinition(manifest.cmdline),
-      bootFiles: {
-        kind: 'kernel',
-        kernelPath: join(demoGuestDir, manifest.kernel),
-        initrdPath: join(demoGuestDir, manifest.initrd),
-      },
-      incoming,
-    }),
-  )
+  return await bench.start(demoSpec(await bench.folder(name), { incoming }))
 }
 
 /** Whether QEMU may use userfaultfd, in its own words when not. */

@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { mebibyteBytes } from '../../../shared/models/guest-definition.ts'
 import { captureGuest } from '../../disk/capture-guest.ts'
 import { endFrozenExport, exportFrozen, frozenExportName } from '../../disk/frozen-export.ts'
@@ -16,15 +14,11 @@ import type { LaunchSpec } from '../../qemu/command-line.ts'
 import { clearCapabilities, setCapabilities, startIncoming, unixUri } from '../../qemu/migration.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import { queryStatus, resume } from '../../qemu/screen.ts'
-import { demoGuestDir, hasDemoGuest, QemuBench, testDefinition, testSpec } from '../../qemu/test-guests.ts'
+import { demoGuestDir, demoManifest, demoSpec, hasDemoGuest, QemuBench } from '../../qemu/test-guests.ts'
 import { WitnessReader } from '../../testing/witness.ts'
 import { testDockId } from '../testing/tables.ts'
 import type { VaultEvent, VaultFolders, VaultService } from './vault-service.ts'
 import { startVaultThread, type VaultThread } from './vault-thread.ts'
-
-const manifestShape = z.object({
-  ...{ kernel: z.string(), initrd: z.string(), disk: z.string(), cmdline: z.string(), diskBytes: z.number() },
-})
 
 let bench: QemuBench
 let folder: string
@@ -67,34 +61,9 @@ async function eventOf<T extends VaultEvent['type']>(
   return find() ?? expect.fail(type)
 }
 
-function demoManifest() {
-  return manifestShape.parse(JSON.parse(readFileSync(join(demoGuestDir, 'manifest.json'), 'utf8')))
-}
-
-async function demoSpec(
-  name: string,
-  disk: LaunchSpec['disks'][number],
-  incoming: boolean,
-): Promise<LaunchSpec> {
-  const manifest = demoManifest()
-  const layers = [`l${'0'.repeat(32)}`]
-  const boot = { kind: 'kernel', kernelFile: '0'.repeat(64), initrdFile: '1'.repeat(64) } as const
-  return testSpec(await bench.folder(name), {
-    definition: testDefinition({
-      ...{ memoryBytes: 256 * mebibyteBytes, maxMemoryBytes: 512 * mebibyteBytes, network: 'none' },
-      disks: [{ nodeName: 'disk0', layers, top: `l${'1'.repeat(32)}`, virtualSizeBytes: manifest.diskBytes }],
-      boot: { ...boot, commandLine: manifest.cmdline },
-      witness: true,
-    }),
-    disks: [disk],
-    bootFiles: {
-      kind: 'kernel',
-      kernelPath: join(demoGuestDir, manifest.kernel),
-      initrdPath: join(demoGuestDir, manifest.initrd),
-    },
-    incoming,
-  })
-}
+const memory = {
+  definition: { memoryBytes: 256 * mebibyteBytes, maxMemoryBytes: 512 * mebibyteBytes },
+} as const
 
 /** Live, by the way that needs no privilege. */
 async function capture(pc: Pc): Promise<string> {
@@ -138,7 +107,11 @@ async function restore(pc: Pc, checkpointId: string, how: 'whole' | 'post-copy')
   })
   const topPath = join(dir, 'top.qcow2')
   await createOverlay(topPath, { backing: copied, virtualSizeBytes: facts.disks[0]?.virtualSizeBytes ?? 0 })
-  const spec = await demoSpec(how, { nodeName: 'disk0', topPath, layerPaths: [copied] }, true)
+  const spec = demoSpec(await bench.folder(how), {
+    ...memory,
+    disk: { topPath, layerPaths: [copied] },
+    incoming: true,
+  })
   const qemu = await bench.start(spec)
   const witness = await WitnessReader.connect(qemu.sockets.witness)
   witnesses.push(witness)
@@ -175,7 +148,7 @@ beforeAll(async () => {
   await copyFile(join(demoGuestDir, manifest.disk), base)
   const topPath = join(bench.dir, 'top.qcow2')
   await createOverlay(topPath, { backing: base, virtualSizeBytes: manifest.diskBytes })
-  const spec = await demoSpec('first', { nodeName: 'disk0', topPath, layerPaths: [base] }, false)
+  const spec = demoSpec(await bench.folder('first'), { ...memory, disk: { topPath, layerPaths: [base] } })
   const qemu = await bench.start(spec)
   const witness = await WitnessReader.connect(qemu.sockets.witness)
   witnesses.push(witness)
