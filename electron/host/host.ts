@@ -15,6 +15,7 @@ import { DockNet, discoveryFromEnvironment } from '../docks/dock-net.ts'
 import { KeptStore } from '../pages/kept/kept-store.ts'
 import { systemClock } from '../platform/clock.ts'
 import { Disposer } from '../platform/dispose.ts'
+import { freeBytes } from '../platform/free-space.ts'
 import { acquireHostLock } from '../platform/host-lock.ts'
 import { createLog, type Log } from '../platform/log.ts'
 import { type Environment, type Paths, resolvePaths } from '../platform/paths.ts'
@@ -76,6 +77,8 @@ export interface RunningHost {
 
 /** A store that does not answer for so long is not waited for any longer when the host is to end. */
 const longestArrivalMs = 600_000
+/** How often it is seen whether a disk has got short. */
+const giveWayEveryMs = 60_000
 
 /** @throws host.already_running, host.port_in_use, host.state_unreadable, host.no_permission */
 export async function startHost(options: HostOptions): Promise<RunningHost> {
@@ -145,7 +148,7 @@ async function compose(
   const pictures = new Pictures(guests, calls)
   const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log, faults }
   const kept = composeCheckpoints({ ...parts, pictures, rules, paths, net }, cleanup)
-  const keptMemory = composeKeptMemory({ state: store, net, log }, paths, settings)
+  const keptMemory = composeKeptMemory({ state: store, net, log }, paths, settings, cleanup)
   const visits = await Visits.open({ keptMemory, dataDir, clock, random, log })
   cleanup.add('keep what came with guests', () => visits.close())
   const rates = new LinkRates(calls, clock)
@@ -175,13 +178,22 @@ async function compose(
 
 /** What is kept here of the memory of guests that came and went. */
 function composeKeptMemory(
-  parts: Omit<KeptMemoryOptions, 'kept' | 'keepsAtMost'>,
+  parts: Omit<KeptMemoryOptions, 'kept' | 'keepsAtMost' | 'freeBytes'>,
   paths: Paths,
   settings: Settings,
+  cleanup: Disposer,
 ): KeptMemory {
   const folder = join(paths.data, 'kept')
   const kept = new KeptStore({ folder, dockKeyPath: join(paths.config, 'kept.key'), log: parts.log })
-  return new KeptMemory({ ...parts, kept, keepsAtMost: () => settings.current.keptMemoryMiB * 2 ** 20 })
+  const keptMemory = new KeptMemory({
+    ...parts,
+    kept,
+    keepsAtMost: () => settings.current.keptMemoryMiB * 2 ** 20,
+    freeBytes: () => freeBytes(paths.data),
+  })
+  const looking = setInterval(() => void keptMemory.giveWay(), giveWayEveryMs)
+  cleanup.add('look after the room on the disk no more', () => clearInterval(looking))
+  return keptMemory
 }
 
 /** Everything about checkpoints; nothing of it waits for a store. */

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Guest } from '../../../shared/models/guest.ts'
 import { defaultSettings, emptyHostState } from '../../../shared/models/host-state.ts'
 import type { KeptPlace } from '../../delta/thread-messages.ts'
@@ -13,7 +13,7 @@ import { KeptStore } from '../../pages/kept/kept-store.ts'
 import { blocks, idKey, idOf, pageOf } from '../../pages/kept/testing/kept-guest.ts'
 import { silentLog } from '../../platform/log.ts'
 import { type Fact, StateStore } from '../state-store.ts'
-import { KeptMemory, type KeptMemoryOptions } from './kept-memory.ts'
+import { KeptMemory, type KeptMemoryOptions, reserveBytes } from './kept-memory.ts'
 
 const here = 'h'.repeat(52)
 const [near, far, unpaired] = ['a'.repeat(52), 'b'.repeat(52), 'c'.repeat(52)] as const
@@ -25,11 +25,14 @@ const [first, second, third] = [
 
 let folder: string
 let limitBytes: number
+/** What is free where nothing is kept. */
+let diskBytes: number | null
 let bench: Bench
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'wdock-kept-'))
   limitBytes = 2 ** 30
+  diskBytes = 2 ** 40
   bench = new Bench('dock', { peers: () => [peer(near), peer(far)], onUnpaired: () => () => undefined })
 })
 
@@ -52,7 +55,12 @@ class Bench {
     this.kept = new KeptStore({ folder: join(base, 'kept'), dockKeyPath: join(base, 'key'), log: silentLog })
     this.state = new StateStore(initialState())
     const keepsAtMost = (): number => limitBytes
-    this.memory = new KeptMemory({ kept: this.kept, state: this.state, net, keepsAtMost, log: silentLog })
+    const freeBytes = async (): Promise<number | null> => {
+      const kept = (await this.kept.list()).reduce((sum, { bytes }) => sum + bytes, 0)
+      return diskBytes === null ? null : diskBytes - kept
+    }
+    const rest = { keepsAtMost, freeBytes, log: silentLog }
+    this.memory = new KeptMemory({ kept: this.kept, state: this.state, net, ...rest })
     this.state.onFact(({ type }) => this.facts.push(type))
   }
 
@@ -187,6 +195,30 @@ describe('kept memory goes by itself', () => {
     await bench.memory.tidy()
     expect(bench.ids()).toEqual([])
     expect(await bench.memory.take(first, 'Workshop')).toBeNull()
+  })
+
+  it('when the disk gets short, those longest unused first, until enough is free', async () => {
+    for (const [index, id] of [first, second, third].entries()) await bench.visit(id, near, index)
+    const eachBytes = bench.state.state.keptMemory.guests[0]?.bytes ?? 0
+    await bench.memory.giveWay()
+    diskBytes = null
+    await bench.memory.giveWay()
+    expect(bench.ids()).toHaveLength(3)
+    diskBytes = reserveBytes + eachBytes * 1.5
+    await bench.memory.giveWay()
+    expect(bench.ids()).toEqual([third])
+    diskBytes = reserveBytes / 2
+    await bench.memory.giveWay()
+    expect(bench.ids()).toEqual([])
+  })
+
+  it('when a guest stands still because the disk is full', async () => {
+    await bench.visit(first, near, 1)
+    diskBytes = reserveBytes
+    const reason = { code: 'guest.disk_full', message: 'Full.', fix: 'Free some.', detail: null }
+    const state = { kind: 'paused', reason }
+    bench.state.apply({ type: 'guest.changed', guest: { id: second, state } } as never)
+    await vi.waitFor(() => expect(bench.ids()).toEqual([]))
   })
 
   it('when nothing may be kept any more at the end of a visit that began before', async () => {

@@ -2,7 +2,7 @@
  * What this dock keeps of guests’ memory, as people see it and decide on it. Promises that the state tells
  * every change; that no more is kept than the settings say, once no visit is under way; that what has lost
  * its reason goes by itself: the last visit was with a dock that is paired no more, it is not known with
- * whom it was, or the guest was deleted for good; and that nothing is removed while a visit uses it. Relies
+ * whom it was, or the guest was deleted for good; that it gives way where the disk gets short; and that nothing is removed while a visit uses it. Relies
  * on visits to take what they use, and to give it back.
  */
 import { fail } from '../../../shared/errors/index.ts'
@@ -20,8 +20,13 @@ export interface KeptMemoryOptions {
   net: Pick<DockNet, 'peers' | 'onUnpaired'>
   /** How much may be kept in all, in bytes; 0 for nothing. */
   keepsAtMost: () => number
+  /** Of the disk where it lies; null where that is not known. */
+  freeBytes: () => Promise<number | null>
   log: Log
 }
+
+/** Guests' disks grow, and a guest whose disk cannot is paused: pages never take the last of it. */
+export const reserveBytes = 2 * 1024 ** 3
 
 export class KeptMemory {
   readonly #options: KeptMemoryOptions
@@ -35,6 +40,7 @@ export class KeptMemory {
     options.net.onUnpaired((dockId) => void this.#tidyQuietly({ dockId }))
     options.state.onFact((fact) => {
       if (mayRename(fact)) this.#show()
+      if (saysDiskFull(fact)) void this.giveWay()
     })
   }
 
@@ -88,8 +94,23 @@ export class KeptMemory {
     const { kept, keepsAtMost } = this.#options
     await this.#change(async () => {
       await kept.forgetWhere(({ guestId, dockId }) => !this.#busy.has(guestId) && !this.#isPaired(dockId))
-      await kept.trim(keepsAtMost(), new Set(this.#busy.keys()))
+      await kept.trim(Math.min(keepsAtMost(), await this.#roomBytes()), new Set(this.#busy.keys()))
     })
+  }
+
+  /** Lets go of so much that enough of the disk is free for what matters more. Cheap where there is. */
+  async giveWay(): Promise<void> {
+    if (this.#listed.length > 0 && ((await this.#options.freeBytes()) ?? Infinity) < reserveBytes)
+      await this.#tidyQuietly({})
+  }
+
+  /** How much may be kept so that the reserve is free. */
+  async #roomBytes(): Promise<number> {
+    const { kept, freeBytes } = this.#options
+    const [free, guests] = await Promise.all([freeBytes(), kept.list()])
+    if (free === null) return Infinity
+    const keptBytes = guests.reduce((sum, { bytes }) => sum + bytes, 0)
+    return Math.max(0, keptBytes + free - reserveBytes)
   }
 
   /** For work that nobody waits for. */
@@ -152,6 +173,11 @@ function viewOf(listed: readonly KeptGuest[], { guests, docks, migrations }: Kno
     guests: named.toSorted((a, b) => b.usedAtMs - a.usedAtMs || (a.guestId < b.guestId ? -1 : 1)),
     totalBytes: named.reduce((sum, { bytes }) => sum + bytes, 0),
   }
+}
+
+function saysDiskFull(fact: Fact): boolean {
+  if (fact.type !== 'guest.changed' || fact.guest.state.kind !== 'paused') return false
+  return fact.guest.state.reason?.code === 'guest.disk_full'
 }
 
 function mayRename({ type }: Fact): boolean {

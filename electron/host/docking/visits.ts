@@ -4,14 +4,15 @@
  * back. Relies on KeptMemory for what may be kept and who uses it, and on the codec for everything that is
  * right or wrong about a stream (delta/DELTA.md).
  */
-import { rm, statfs } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { KeptPlace, VisitStart, VisitStats } from '../../delta/thread-messages.ts'
 import { VisitThread } from '../../delta/visit-thread.ts'
 import type { Clock } from '../../platform/clock.ts'
+import { freeBytes } from '../../platform/free-space.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Random } from '../../platform/random.ts'
-import type { KeptMemory } from './kept-memory.ts'
+import { type KeptMemory, reserveBytes } from './kept-memory.ts'
 
 export interface VisitsOptions {
   keptMemory: KeptMemory
@@ -52,8 +53,6 @@ interface Place extends KeptPlace {
 
 /** The guest's first moments at its new dock are its own: to make durable what came takes processor and disk. */
 const settledMs = 600
-/** Guests' disks grow, and a guest whose disk cannot is paused: pages never take the last of it. */
-const reserveBytes = 2 * 1024 ** 3
 /** A visit that takes longer to be kept is not waited for. */
 const keptWithinMs = 4000
 
@@ -75,8 +74,8 @@ export class Visits {
 
   /** Whether the disk has room for a guest's pages, and enough is left then for what matters more. */
   async hasRoom(memoryBytes: number): Promise<boolean> {
-    const disk = await statfs(this.#options.dataDir).catch(() => null)
-    return disk !== null && disk.bavail * disk.bsize >= memoryBytes + reserveBytes
+    const free = await freeBytes(this.#options.dataDir)
+    return free !== null && free >= memoryBytes + reserveBytes
   }
 
   /** Sends a guest: QEMU connects to `listenPath`, and the relay has to listen on `relayPath`. */
