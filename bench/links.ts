@@ -34,7 +34,7 @@ import {
   workloads,
 } from './links/plan.ts'
 import { runCase } from './links/rounds.ts'
-import { codecRows, dirtyRateRow, goalRows, residentRow } from './links/rows.ts'
+import { dirtyRateRow, goalRows, residentRow } from './links/rows.ts'
 import { Work } from './links/work.ts'
 
 const resultsDir = join(import.meta.dirname, 'results')
@@ -92,7 +92,7 @@ function rowsOf(results: readonly Result<GoalCase>[]): BenchRow[] {
     const one = results.find(({ of }) => of.load === load)
     return one === undefined ? [] : [dirtyRateRow(one.of, one.dirtyBytesPerS)]
   })
-  return [...measured, ...codecRows(), ...rates]
+  return [...measured, ...rates]
 }
 
 /** The highest of both parts. */

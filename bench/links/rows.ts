@@ -8,7 +8,6 @@ type Goal = NonNullable<BenchRow['goal']>
 
 const ratioAtMost = (value: number): Goal => ({ kind: 'ratio-at-most', value })
 const atMost = (value: number): Goal => ({ kind: 'at-most', value })
-const atLeast = (value: number): Goal => ({ kind: 'at-least', value })
 
 const plainName = 'plain QEMU'
 const atRestName = 'ours, not dirtying'
@@ -136,16 +135,6 @@ function open(what: Pick<BenchRow, 'case' | 'link' | 'load' | 'metric' | 'unit' 
 
 function postCopy(about: Pick<BenchRow, 'case' | 'link' | 'load'>): BenchRow {
   return open({ ...about, metric: 'return, post-copy: downtime', unit: 'ms', goal: atMost(80) })
-}
-
-/** Guest memory that the codec takes in a second: nothing says yet what it took. */
-export function codecRows(): BenchRow[] {
-  const rate = (what: string, value: number): BenchRow =>
-    open({
-      ...{ case: 'goals', link: 'unlimited', load: 'fill', unit: 'MB/s' },
-      ...{ metric: `${what}: memory through the codec`, goal: atLeast(value) },
-    })
-  return [rate('return', 600), rate('first', 250)]
 }
 
 /** What changes in a guest's memory within a second, as its QEMU says. */
