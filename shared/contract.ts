@@ -149,6 +149,13 @@ export const contract = {
     /** @throws kept.in_use when guests were left out for a visit that is under way */
     forgetAll: base.output(z.object({})),
   },
+  /** Docks that have what a move of a guest will need before it moves. */
+  warm: {
+    /** Whether guests of this dock are kept ready on another; what is there goes when they are not any more. */
+    allow: base.input(z.strictObject({ dockId, allowed: z.boolean() })).output(z.object({})),
+    /** Makes a dock ready for a guest now, and answers when it is. @throws warm.ended, why the other dock refuses */
+    now: base.input(guestAt).output(z.object({})),
+  },
   operations: {
     cancel: base.input(operationRef).output(z.object({})),
     /** Takes an ended operation off the screen. */

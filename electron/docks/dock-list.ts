@@ -52,6 +52,7 @@ export class DockList {
       lastSeenAtMs: link === null ? seenAtMs || null : clock.nowMs(),
       linkRttMs: link?.control.rttMs ?? null,
       appVersion: link?.appVersion ?? sighting?.appVersion ?? peer?.appVersion ?? null,
+      keepsReady: peer?.keepsReady ?? false,
     }
   }
 

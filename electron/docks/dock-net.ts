@@ -199,6 +199,13 @@ export class DockNet {
     await this.#forget(dockId)
   }
 
+  /** Notes whether guests of this dock may be kept ready there. @throws dock.not_found, host.disk_full */
+  async setKeepsReady(dockId: string, keepsReady: boolean): Promise<void> {
+    if (!this.#peers.has(dockId)) throw fail('dock.not_found')
+    await this.#peers.note(dockId, { keepsReady })
+    this.#told.peersChanged.tell()
+  }
+
   onUnpaired(listener: (dockId: string) => void): () => void {
     return this.#told.unpaired.add(listener)
   }
@@ -368,6 +375,7 @@ export class DockNet {
       lastSeenAtMs: nowMs,
       pairedAtMs: nowMs,
       appVersion: about.appVersion,
+      keepsReady: false,
     })
   }
 

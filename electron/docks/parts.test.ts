@@ -103,7 +103,15 @@ describe('the list of peers', () => {
     const folder = await docks.folder()
     const { id } = await openIdentity(folder, systemRandom)
     const peers = await Peers.open(folder)
-    await peers.add({ id, name: 'P', addresses: [], lastSeenAtMs: null, pairedAtMs: 1, appVersion: null })
+    await peers.add({
+      id,
+      name: 'P',
+      addresses: [],
+      lastSeenAtMs: null,
+      pairedAtMs: 1,
+      appVersion: null,
+      keepsReady: false,
+    })
     for (let port = 1; port <= 6; port += 1) await peers.note(id, { lastSeenAtMs: port }, { host: 'h', port })
     const again = await Peers.open(folder)
     expect(again.get(id)?.addresses.map(({ port }) => port)).toEqual([6, 5, 4, 3])

@@ -19,6 +19,8 @@ const peerSchema = z.object({
   lastSeenAtMs: z.number().nullable(),
   pairedAtMs: z.number(),
   appVersion: z.string().max(64).nullable(),
+  /** Whether this dock brings there, while guests run, what their moves will need. A person's permission. */
+  keepsReady: z.boolean().default(false),
 })
 
 export type Peer = z.infer<typeof peerSchema>
@@ -69,7 +71,7 @@ export class Peers {
   /** Notes what was learnt of a peer. Addresses are put first in the list. */
   async note(
     id: string,
-    seen: Partial<Pick<Peer, 'name' | 'lastSeenAtMs' | 'appVersion'>>,
+    seen: Partial<Pick<Peer, 'name' | 'lastSeenAtMs' | 'appVersion' | 'keepsReady'>>,
     address?: Address,
   ) {
     const peer = this.#peers.get(id)

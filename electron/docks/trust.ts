@@ -38,5 +38,6 @@ async function addPeer(configDir: string, other: DirectPairingSide, identity: Id
     lastSeenAtMs: null,
     pairedAtMs: systemClock.nowMs(),
     appVersion: null,
+    keepsReady: false,
   })
 }

@@ -22,6 +22,8 @@ export interface PeerInfo {
   /** Round trip of the last heartbeat, or null when not online. */
   linkRttMs: number | null
   appVersion: string | null
+  /** A person allows this dock to keep guests ready there. */
+  keepsReady: boolean
 }
 
 export type PairingState =

@@ -35,7 +35,13 @@ import type { Faults } from './docking/faults.ts'
 import { MigrationHistory } from './docking/history.ts'
 import { KeptMemory, type KeptMemoryOptions } from './docking/kept-memory.ts'
 import { LinkRates } from './docking/link-rates.ts'
+import type { DockingParts } from './docking/parts.ts'
 import { Visits } from './docking/visits.ts'
+import { Economy } from './docking/warm/economy.ts'
+import { WarmArrivals } from './docking/warm/warm-arrivals.ts'
+import { WarmBook } from './docking/warm/warm-book.ts'
+import { WarmDocks } from './docking/warm/warm-docks.ts'
+import { WarmFiles } from './docking/warm/warm-files.ts'
 import { BootFileStore } from './guests/boot-files.ts'
 import { demoAvailable } from './guests/guest-creation.ts'
 import { Guests } from './guests/guests.ts'
@@ -148,16 +154,10 @@ async function compose(
   const pictures = new Pictures(guests, calls)
   const parts = { calls, guests, machine, layers, bootFiles, operations, store, clock, random, log, faults }
   const kept = composeCheckpoints({ ...parts, pictures, rules, paths, net }, cleanup)
-  const keptMemory = composeKeptMemory({ state: store, net, log }, paths, settings, cleanup)
-  const visits = await Visits.open({ keptMemory, dataDir, clock, random, log })
-  cleanup.add('keep what came with guests', () => visits.close())
-  const rates = new LinkRates(calls, clock)
-  const { beforeMove } = kept
-  const docking = new Docking(
-    { ...parts, visits, rates, beforeMove, dataDir, journalDir: join(dataDir, 'journal') },
-    history,
+  const { docking, keptMemory, warmDocks } = await composeDocking(
+    { ...parts, net, history, settings, paths, beforeMove: kept.beforeMove },
+    cleanup,
   )
-  cleanup.add('stop docking', () => docking.close())
   cleanup.add('make no more checkpoints', () => kept.checkpoints.automatic.close())
   cleanup.add('leave restores to the next host', () => kept.restores.close())
   const screens = new Screens(guests, net, clock, random)
@@ -169,8 +169,9 @@ async function compose(
   kept.rehearsals.start()
   await kept.restores.takeUp()
   await neighbours.start()
+  warmDocks.start()
   log.info('host started', { dockId: net.id, port: net.port, pid: process.pid })
-  const faces = { docking, neighbours, keptMemory, net, settings, pictures, screens }
+  const faces = { docking, neighbours, keptMemory, warmDocks, net, settings, pictures, screens }
   const handlers = hostHandlers({ ...parts, ...faces, ...kept })
   const service = { ...handlers, screens: { connect: (ticket: string) => screens.connect(ticket) } }
   return { service, checkpoints: kept.checkpoints, restores: kept.restores }
@@ -194,6 +195,40 @@ function composeKeptMemory(
   const looking = setInterval(() => void keptMemory.giveWay(), giveWayEveryMs)
   cleanup.add('look after the room on the disk no more', () => clearInterval(looking))
   return keptMemory
+}
+
+type OwnOfDocking = 'journalDir' | 'dataDir' | 'visits' | 'rates' | 'acceptWarm'
+
+/** Moves, what is kept of them, and what goes before them. */
+async function composeDocking(
+  from: Omit<DockingParts, OwnOfDocking> & {
+    calls: PeerCalls<DockNet>
+    net: DockNet
+    history: MigrationHistory
+    settings: Settings
+    paths: Paths
+  },
+  cleanup: Disposer,
+): Promise<{ docking: Docking; keptMemory: KeptMemory; warmDocks: WarmDocks }> {
+  const { net, history, settings, paths, calls, store, clock, log } = from
+  const { data: dataDir, runtime: runtimeDir } = paths
+  const keptMemory = composeKeptMemory({ state: store, net, log }, paths, settings, cleanup)
+  const visits = await Visits.open({ ...from, keptMemory, dataDir })
+  cleanup.add('keep what came with guests', () => visits.close())
+  const rates = new LinkRates(calls, clock)
+  const keepsAtMost = (): number => settings.current.keptMemoryMiB * 2 ** 20
+  const memory = { visits, rates, keptMemory, keepsAtMost, economy: new Economy({ clock }) }
+  const files = await WarmFiles.open({ ...from, dataDir })
+  const arrivals = new WarmArrivals({ ...from, ...memory, files, runtimeDir })
+  const acceptWarm: DockingParts['acceptWarm'] = (of, header) => arrivals.accept(of, header)
+  const journalDir = join(dataDir, 'journal')
+  const docking = new Docking({ ...from, visits, rates, acceptWarm, dataDir, journalDir }, history)
+  cleanup.add('stop docking', () => docking.close())
+  const book = await WarmBook.open({ dataDir, net, store, log })
+  const check: Docking['check'] = (request) => docking.check(request)
+  const warmDocks = new WarmDocks({ ...from, ...memory, arrivals, book, check })
+  cleanup.add('leave other docks as ready as they are', () => warmDocks.close())
+  return { docking, keptMemory, warmDocks }
 }
 
 /** Everything about checkpoints; nothing of it waits for a store. */

@@ -77,6 +77,7 @@ export class Neighbours {
       paired: peer.paired,
       address: peer.address,
       linkRttMs: peer.linkRttMs === null ? null : Math.round(peer.linkRttMs * 10) / 10,
+      keepsReady: peer.keepsReady,
       capabilities: this.#capabilities.get(peer.id) ?? null,
     }
   }
@@ -102,6 +103,7 @@ export class Neighbours {
       paired: true,
       address: null,
       linkRttMs: null,
+      keepsReady: false,
       capabilities: this.#capabilities.get(net.id) ?? null,
     }
   }

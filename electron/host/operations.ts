@@ -84,6 +84,11 @@ export class RunningOperation {
 }
 
 export class Operations {
+  /**
+   * Called before the work of an operation begins, which waits for it: what goes on with the guest unasked ends. Null
+   * where nothing does.
+   */
+  makeWay: (guestId: string) => Promise<void> | null = () => null
   readonly #running = new Map<string, RunningOperation>()
   readonly #ends = new Set<Promise<unknown>>()
   readonly #store: StateStore
@@ -144,6 +149,8 @@ export class Operations {
     work: (operation: RunningOperation) => Promise<void>,
   ): Promise<WdockError | null> {
     try {
+      const way = this.makeWay(operation.guestId)
+      if (way !== null) await way
       await work(operation)
       operation.undo.commit()
       this.#running.delete(operation.id)

@@ -11,6 +11,7 @@ import type { Checkpoints } from './checkpoints/checkpoints.ts'
 import { checkpointHandlers, vaultHandlers } from './checkpoints/handlers.ts'
 import type { Docking } from './docking/docking.ts'
 import type { KeptMemory } from './docking/kept-memory.ts'
+import type { WarmDocks } from './docking/warm/warm-docks.ts'
 import { listFolder } from './files.ts'
 import type { Guests } from './guests/guests.ts'
 import type { Neighbours } from './neighbours.ts'
@@ -27,6 +28,7 @@ export interface ServiceParts {
   operations: Operations
   neighbours: Neighbours
   keptMemory: KeptMemory
+  warmDocks: WarmDocks
   net: DockNet
   settings: Settings
   pictures: Pictures
@@ -53,6 +55,7 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
     checkpoints: { ...checkpointHandlers({ ...parts, ...parts.checkpoints }), restore: parts.restore },
     lending: parts.lending,
     keptMemory: keptMemoryHandlers(parts),
+    warm: warmHandlers(parts),
     operations: {
       cancel: async ({ operationId }) => {
         await docking.cancel(operationId)
@@ -113,13 +116,28 @@ export function hostHandlers(parts: ServiceParts): ContractHandlers {
   }
 }
 
-function keptMemoryHandlers({ keptMemory }: ServiceParts): ContractHandlers['keptMemory'] {
+function warmHandlers({ warmDocks }: ServiceParts): ContractHandlers['warm'] {
+  return {
+    allow: async ({ dockId, allowed }) => {
+      await warmDocks.allow(dockId, allowed)
+      return {}
+    },
+    now: async (pair) => {
+      await warmDocks.now(pair)
+      return {}
+    },
+  }
+}
+
+function keptMemoryHandlers({ keptMemory, warmDocks }: ServiceParts): ContractHandlers['keptMemory'] {
   return {
     forget: async ({ guestId }) => {
+      await warmDocks.forgetHere(guestId)
       await keptMemory.forget(guestId)
       return {}
     },
     forgetAll: async () => {
+      await warmDocks.forgetHere(null)
       await keptMemory.forgetAll()
       return {}
     },
@@ -127,12 +145,13 @@ function keptMemoryHandlers({ keptMemory }: ServiceParts): ContractHandlers['kep
 }
 
 async function changeSettings(
-  { settings, net, store, keptMemory }: ServiceParts,
+  { settings, net, store, keptMemory, warmDocks }: ServiceParts,
   change: Parameters<Settings['change']>[0],
 ): Promise<HostSettings> {
   const changed = await settings.change(change)
   if (change.dockName !== undefined) await net.setName(changed.dockName)
   store.apply({ type: 'settings.changed', settings: changed })
+  if (change.keptMemoryMiB === 0) await warmDocks.forgetHere(null)
   if (change.keptMemoryMiB !== undefined) await keptMemory.tidy()
   return changed
 }

@@ -64,6 +64,10 @@ export function createHostRouter(service: HostService, options: RouterOptions) {
       settle: os.migrations.settle.handler(pass(service.migrations.settle)),
     },
     ...checkpointRoutes(os, service),
+    warm: {
+      allow: os.warm.allow.handler(pass(service.warm.allow)),
+      now: os.warm.now.handler(pass(service.warm.now)),
+    },
     keptMemory: {
       forget: os.keptMemory.forget.handler(pass(service.keptMemory.forget)),
       forgetAll: os.keptMemory.forgetAll.handler(pass(service.keptMemory.forgetAll)),

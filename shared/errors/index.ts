@@ -11,6 +11,7 @@ import { migrationErrors } from './migration-errors.ts'
 import { qemuErrors } from './qemu-errors.ts'
 import { storeErrors } from './store-errors.ts'
 import { vaultErrors } from './vault-errors.ts'
+import { warmErrors } from './warm-errors.ts'
 import {
   type ErrorShape,
   type ErrorSpec,
@@ -31,6 +32,7 @@ export const errorTable = {
   ...migrationErrors,
   ...deltaErrors,
   ...keptErrors,
+  ...warmErrors,
   ...storeErrors,
   ...vaultErrors,
   ...commandErrors,

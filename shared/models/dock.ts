@@ -45,6 +45,8 @@ export const dock = z.object({
   /** `host:port` where it was last reached. */
   address: z.string().nullable(),
   linkRttMs: z.number().nullable(),
+  /** A person allows that guests of this PC are kept ready there. */
+  keepsReady: z.boolean(),
   /** Null until the dock has told. */
   capabilities: dockCapabilities.nullable(),
 })

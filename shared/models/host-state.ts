@@ -17,6 +17,7 @@ import { guest } from './guest.ts'
 import { keptMemory } from './kept-memory.ts'
 import { type MigrationRecord, migrationRecord } from './migration.ts'
 import { operation } from './operation.ts'
+import { warmth } from './warmth.ts'
 
 export const hostSettings = z.object({
   dockName: z.string().trim().min(1).max(64),
@@ -80,6 +81,8 @@ export const hostState = z.object({
   checkpointRules: z.array(z.object({ guestId: z.uuid(), rules: checkpointRules })),
   lentLinks: z.array(lentLink),
   keptMemory,
+  /** Guests of this PC that are kept ready on others, and guests of others on this one. */
+  warmths: z.array(warmth),
 })
 export type HostState = z.infer<typeof hostState>
 
@@ -99,6 +102,7 @@ export function emptyHostState(info: HostState['info'], settings: HostSettings):
     checkpointRules: [],
     lentLinks: [],
     keptMemory: { guests: [], totalBytes: 0 },
+    warmths: [],
   }
 }
 
@@ -126,6 +130,8 @@ export const hostEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('lent.removed'), shareId: checkpointId }),
   /** All of it at once: it is a short list. */
   z.object({ type: z.literal('kept-memory.changed'), keptMemory }),
+  /** The same. */
+  z.object({ type: z.literal('warmths.changed'), warmths: z.array(warmth) }),
 ])
 export type HostEvent = z.infer<typeof hostEvent>
 
@@ -183,6 +189,8 @@ export function applyHostEvent(state: HostState | null, event: HostEvent): HostS
       return { ...state, settings: event.settings }
     case 'kept-memory.changed':
       return { ...state, keptMemory: event.keptMemory }
+    case 'warmths.changed':
+      return { ...state, warmths: event.warmths }
     default:
       return applyVaultEvent(state, event)
   }

@@ -15,7 +15,7 @@ import { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureEnd, type DepartureTarget } from './departure.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { MigrationHistory } from './history.ts'
-import { type DestinationStage, failedEvent, letGoEvent, streamHeader } from './messages.ts'
+import { type DestinationStage, failedEvent, letGoEvent, streamHeader, warmHeader } from './messages.ts'
 import { Outcomes } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
 import { Settling } from './settling.ts'
@@ -267,6 +267,9 @@ export class Docking {
     })
     for (const use of ['layer', 'disk', 'memory'] as const) {
       calls.net.handleStream(use, async (from, header): Promise<(stream: Duplex) => void> => {
+        const warm = warmHeader.safeParse(header)
+        if (warm.success && this.#parts.acceptWarm !== null)
+          return await this.#parts.acceptWarm(from, warm.data)
         const parsed = streamHeader.safeParse(header)
         if (!parsed.success) throw fail('dock.bad_message', {}, { detail: parsed.error.message })
         return await arrivals.accept(from, parsed.data)

@@ -39,7 +39,7 @@ beforeEach(async () => {
 afterEach(async () => await rm(folder, { recursive: true, force: true }))
 
 function peer(id: string): ReturnType<KeptMemoryOptions['net']['peers']>[number] {
-  const unknown = { address: null, lastSeenAtMs: null, linkRttMs: null, appVersion: null }
+  const unknown = { address: null, lastSeenAtMs: null, linkRttMs: null, appVersion: null, keepsReady: false }
   return { id, name: 'Other', paired: true, state: 'offline', ...unknown }
 }
 
@@ -136,7 +136,7 @@ describe('kept memory in the state', () => {
     const names = () => bench.state.state.keptMemory.guests.map((each) => [each.guestName, each.dockName])
     expect(names()).toEqual([['Workshop', null]])
     bench.state.apply({ type: 'guest.changed', guest: guest(first, 'Studio') })
-    const away = { paired: true, address: null, linkRttMs: null, capabilities: null }
+    const away = { paired: true, address: null, linkRttMs: null, keepsReady: false, capabilities: null }
     const presence = { kind: 'online' } as const
     bench.state.apply({ type: 'dock.changed', dock: { id: near, name: 'Laptop', presence, ...away } })
     expect(names()).toEqual([['Studio', 'Laptop']])

@@ -80,6 +80,16 @@ export class KeptMemory {
     })
   }
 
+  /** The same where its last visit was with this dock, and none is under way. @throws host.no_permission */
+  async forgetOf(guestId: string, dockId: string): Promise<void> {
+    const { kept } = this.#options
+    await this.#change(() =>
+      kept.forgetWhere(
+        (each) => each.guestId === guestId && each.dockId === dockId && !this.#busy.has(guestId),
+      ),
+    )
+  }
+
   /** @throws kept.in_use when guests were left out, host.no_permission */
   async forgetAll(): Promise<void> {
     await this.#change(async () => {

@@ -5,9 +5,10 @@
 import { z } from 'zod'
 import { errorShape } from '../../../shared/errors/wdock-error.ts'
 import { dockId } from '../../../shared/models/dock.ts'
-import { guest } from '../../../shared/models/guest.ts'
+import { guest, guestName } from '../../../shared/models/guest.ts'
 import { bootFile, guestDefinition, layerId } from '../../../shared/models/guest-definition.ts'
 import { memoryTransfer, migrationCheck, migrationRecord } from '../../../shared/models/migration.ts'
+import { warmth } from '../../../shared/models/warmth.ts'
 
 export const migrationId = z.uuid()
 const migrationRef = z.strictObject({ migrationId })
@@ -68,6 +69,34 @@ export const streamHeader = z.discriminatedUnion('kind', [
 ])
 export type StreamHeader = z.infer<typeof streamHeader>
 
+/** What a dock must know to keep a guest of another one ready. */
+export const warmOffer = z.strictObject({
+  warmId: z.uuid(),
+  guestId: z.uuid(),
+  guestName,
+  memoryBytes: z.number().int().positive(),
+  /** Of that, what the guest uses. */
+  touchedBytes: z.number().int().nonnegative(),
+  layers: z.array(layerNeed).max(512),
+  bootFiles: z.array(bootFileNeed).max(8),
+})
+export type WarmOffer = z.infer<typeof warmOffer>
+
+const warmRef = z.strictObject({ warmId: z.uuid() })
+
+/** What brings a part of a guest in advance. Files are those of the offer. */
+export const warmHeader = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('warm-memory'), warmId: z.uuid() }),
+  z.strictObject({ kind: z.literal('warm-layer'), warmId: z.uuid(), id: layerId }),
+  z.strictObject({ kind: z.literal('warm-boot-file'), warmId: z.uuid(), id: bootFile }),
+])
+export type WarmHeader = z.infer<typeof warmHeader>
+
+/** Event `warm.changed`, to the dock that is kept ready: how far it is for guests of the sender; all of them. */
+export const warmChangedEvent = z.object({ warmths: z.array(warmth).max(1000) })
+/** Event `warm.forgotten`, from the dock that was kept ready: nothing is there of this guest any more. */
+export const warmForgottenEvent = z.object({ guestId: z.uuid() })
+
 /** Event `docking.failed`, destination to source: it can no longer receive. */
 export const failedEvent = z.object({ migrationId, error: errorShape })
 /** Event `docking.let-go`, source to destination: the commit need not be remembered any more. */
@@ -106,6 +135,18 @@ export const peerMethods = {
   'docking.destination-stage': { input: migrationRef, output: z.object({ stage: destinationStage }) },
   /** How the newest moves from the asked dock to the asking one ended. */
   'docking.outcomes': { input: z.strictObject({}), output: z.array(migrationRecord).max(64) },
+  /** Will the asked dock keep a guest ready? What it still received for another one of the asking dock ends. */
+  'warm.prepare': {
+    input: warmOffer,
+    output: z.object({
+      missingLayers: z.array(layerId).max(512),
+      missingBootFiles: z.array(bootFile).max(8),
+    }),
+  },
+  /** The files are there; memory comes next. */
+  'warm.memory': { input: warmRef, output: z.object({}) },
+  /** The guests that the asking dock keeps ready at the asked one: what it brought for others goes. */
+  'warm.hold': { input: z.strictObject({ guestIds: z.array(z.uuid()).max(1000) }), output: z.object({}) },
   'docking.source-stage': { input: migrationRef, output: z.object({ stage: sourceStage }) },
 } as const satisfies Record<string, { input: z.ZodType; output: z.ZodType }>
 

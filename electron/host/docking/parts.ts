@@ -1,5 +1,7 @@
 /** What both sides of a move are built from; made once by the composition root. */
+import type { Duplex } from 'node:stream'
 import type { LayerStore } from '../../disk/layers.ts'
+import type { From } from '../../docks/dock-net.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Random } from '../../platform/random.ts'
@@ -12,6 +14,7 @@ import type { PeerCalls } from '../peer-calls.ts'
 import type { StateStore } from '../state-store.ts'
 import type { Faults } from './faults.ts'
 import type { LinkRates } from './link-rates.ts'
+import type { WarmHeader } from './messages.ts'
 import type { Visits } from './visits.ts'
 
 export interface DockingParts {
@@ -32,6 +35,8 @@ export interface DockingParts {
   log: Log
   /** Called before a guest leaves, in the operation of the move; what it throws ends the move. Null in tests. */
   beforeMove: ((guest: LocalGuest, move: RunningOperation) => Promise<void>) | null
+  /** Takes a channel that brings a part of a guest in advance. Null in tests. */
+  acceptWarm: ((from: From, header: WarmHeader) => Promise<(stream: Duplex) => void>) | null
   /** Null but in tests. */
   faults: Faults | null
 }

@@ -41,6 +41,8 @@ export interface Visit {
   stepAside(): void
   /** The guest is there: what came with it is kept, in the background. */
   keep(): void
+  /** The same at once, for a visit without a move. @returns whether nothing kept it from being kept, when that is over */
+  keepNow(): Promise<boolean>
   close(): Promise<void>
 }
 
@@ -109,17 +111,27 @@ export class Visits {
     let isOver = false
     const thread = new VisitThread(startOf({ folder: place.folder, dockKey: place.dockKey }))
     /** Whatever happens, once. */
-    const end = async (work: () => Promise<void>): Promise<void> => {
-      if (isOver) return
+    const end = async (work: () => Promise<void>): Promise<boolean> => {
+      if (isOver) return false
       isOver = true
       const { guestId, dockId } = of
       this.#options.log.info('memory crossed by pages', { guestId, dockId, ...thread.stats })
-      await work().catch((error: unknown) =>
-        this.#options.log.warn('a guest’s memory was not kept', { guestId, error }),
+      const isDone = await work().then(
+        () => true,
+        (error: unknown) => {
+          this.#options.log.warn('a guest’s memory was not kept', { guestId, error })
+          return false
+        },
       )
       await this.#letGo(guestId, place)
       if (this.#open.get(of.guestId) === over.promise) this.#open.delete(of.guestId)
       over.resolve()
+      return isDone
+    }
+    // The note goes through the thread as it is, with the guest's name.
+    const keepHere = async (): Promise<void> => {
+      const atMs = this.#options.clock.nowMs()
+      await (place.stays ? thread.keep({ ...of, atMs }) : thread.close())
     }
     return {
       listening: thread.listening,
@@ -129,14 +141,13 @@ export class Visits {
       },
       stepAside: () => thread.stepAside(),
       keep: () => {
-        const atMs = this.#options.clock.nowMs()
-        // The note goes through the thread as it is, with the guest's name.
         void end(async () => {
           if (place.stays) await this.#options.clock.sleep(settledMs)
-          await (place.stays ? thread.keep({ ...of, atMs }) : thread.close())
+          await keepHere()
         })
       },
-      close: () => end(() => thread.close()),
+      keepNow: async () => (await end(keepHere)) && place.stays,
+      close: async () => void (await end(() => thread.close())),
     }
   }
 

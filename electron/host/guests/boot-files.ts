@@ -35,6 +35,13 @@ export class BootFileStore {
     return (await stat(this.path(id)).catch(() => null))?.size ?? null
   }
 
+  /** That nobody needs it is the caller's to know. @throws host.no_permission */
+  async remove(id: string): Promise<void> {
+    await rm(this.path(id), { force: true }).catch((error: unknown) => {
+      throw fsFailure(error, this.#folder)
+    })
+  }
+
   /** Copies a file into the store. @returns its id. @throws guest.file_missing, host.disk_full, host.cancelled */
   async add(source: string, guestName: string, signal?: AbortSignal): Promise<string> {
     const found = await stat(source).catch(() => null)

@@ -27,7 +27,16 @@ export const goodTicket = 'ticket-0123456789abcdef'
 const accelerator = { kind: 'tcg', sentence: 'Emulated: this PC has no virtualisation.' } as const
 
 export function fakeDock(id: string, name: string, presence: Dock['presence'], paired = true): Dock {
-  return { id, name, presence, paired, address: '192.0.2.7:7331', linkRttMs: 0.4, capabilities: null }
+  return {
+    id,
+    name,
+    presence,
+    paired,
+    address: '192.0.2.7:7331',
+    linkRttMs: 0.4,
+    keepsReady: false,
+    capabilities: null,
+  }
 }
 
 export function fakeGuest(id: string, name: string, dockId: string, state: Guest['state']): Guest {
@@ -191,6 +200,10 @@ export class FakeHost {
         settle: call('migrations.settle', none),
       },
       ...this.#checkpointService(call),
+      warm: {
+        allow: call('warm.allow', none),
+        now: call('warm.now', none),
+      },
       keptMemory: {
         forget: call('keptMemory.forget', none),
         forgetAll: call('keptMemory.forgetAll', none),

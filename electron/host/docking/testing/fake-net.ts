@@ -83,7 +83,14 @@ export class FakeNet implements PeerNet {
     const other = this.#link.other(this)
     if (other === null) return []
     const state = this.#link.isUp ? 'online' : 'offline'
-    const rest = { paired: true, address: null, lastSeenAtMs: null, linkRttMs: 1, appVersion: 'model' }
+    const rest = {
+      paired: true,
+      address: null,
+      lastSeenAtMs: null,
+      linkRttMs: 1,
+      appVersion: 'model',
+      keepsReady: false,
+    }
     return [{ id: other.id, name: other.name, state, ...rest }]
   }
 

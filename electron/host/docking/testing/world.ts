@@ -308,6 +308,7 @@ async function startModelHost(world: World, dock: ModelDock): Promise<Host> {
     dataDir,
     journalDir,
     visits: null,
+    acceptWarm: null,
     rates: new LinkRates(calls, quickClock),
   }
   const docking = new Docking({ ...parts, faults: { at }, beforeMove: null }, history)
@@ -358,7 +359,7 @@ function controlOf(world: World, net: FakeNet): QemuControl {
 
 function shown(peer: { id: string; name: string }, online: boolean): HostState['docks'][number] {
   const presence = online ? ({ kind: 'online' } as const) : ({ kind: 'offline', lastSeenAtMs: null } as const)
-  const rest = { paired: true, address: null, linkRttMs: null, capabilities: null }
+  const rest = { paired: true, address: null, linkRttMs: null, keepsReady: false, capabilities: null }
   return { id: peer.id, name: peer.name, presence, ...rest }
 }
 
