@@ -319,6 +319,8 @@ export class WarmDocks {
       const { id, state, operationId } = fact.guest
       if (state.kind === 'running' && operationId === null) return
       this.#makeWay(id)
+    } else if (fact.type === 'operation.changed') {
+      this.#turns.busy(fact.operation.guestId, this.#options.clock.monotonicMs())
     } else if (fact.type === 'guest.removed' && fact.dockId === here) {
       this.#dropWhere((pair) => pair.guestId === fact.guestId)
       for (const peer of this.#options.calls.net.peers())
