@@ -57,6 +57,13 @@ const shots: Shot[] = [
     step: { name: 'rename', act: (page) => page.getByRole('button', { name: 'Rename…' }).click() },
   },
   { scenario: 'elsewhere', step: { name: 'deleted', act: deleteGuest } },
+  {
+    scenario: 'kept-ready-there',
+    step: {
+      name: 'menu',
+      act: (page) => page.getByRole('button', { name: 'More for the PC Laptop' }).click(),
+    },
+  },
   { scenario: 'settings-kept', step: { name: 'forgot', act: forgetOne } },
   { scenario: 'settings-kept', step: { name: 'forget-all', act: (page) => press(page, 'Forget all…') } },
   ...checkpointShots,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { fail } from './errors/index.ts'
 import { checkpointReason, type VaultWork } from './models/checkpoint.ts'
 import { type GuestState, guestState } from './models/guest.ts'
 import { checkpointPhase, migrationPhase, type Progress, restorePhase } from './models/operation.ts'
@@ -16,6 +17,7 @@ import {
   tookWords,
   transferWords,
   vaultWorkWords,
+  warmWords,
 } from './words.ts'
 
 const progress: Progress = {
@@ -93,5 +95,19 @@ describe('words of checkpoints', () => {
 
   it('say its size whole and what it added', () => {
     expect(checkpointSizeWords({ wholeBytes: 42e6, addedBytes: 3e6 })).toBe('42 MB, added 3.0 MB')
+  })
+})
+
+describe('words of docks that are kept ready', () => {
+  const reason = fail('warm.on_battery', { dock: 'Laptop' }).toJSON()
+
+  it.each([
+    [{ kind: 'ready', atMs: 0, time: { minMs: 900, maxMs: 3100 } }, 'ready, about 2 s'],
+    [{ kind: 'ready', atMs: 0, time: null }, 'ready'],
+    [{ kind: 'warming', percent: 92.7 }, '92 % warm'],
+    [{ kind: 'waiting', percent: 0, reason: null }, 'not warm yet'],
+    [{ kind: 'waiting', percent: 40, reason }, '40 % warm: Laptop runs on its battery'],
+  ] as const)('say how far one is: %j', (state, words) => {
+    expect(warmWords(state)).toBe(words)
   })
 })

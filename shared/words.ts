@@ -14,6 +14,7 @@ import type {
   Progress,
   RestorePhase,
 } from './models/operation.ts'
+import type { WarmState } from './models/warmth.ts'
 
 export function guestStateWord(state: GuestState): string {
   switch (state.kind) {
@@ -156,4 +157,23 @@ export function checkpointPlaceWord(place: Checkpoint['place']): string {
 /** What a checkpoint takes: `42 MB, added 3 MB` */
 export function checkpointSizeWords(sizes: Pick<Checkpoint, 'wholeBytes' | 'addedBytes'>): string {
   return `${formatBytes(sizes.wholeBytes)}, added ${formatBytes(sizes.addedBytes)}`
+}
+
+/** How far a dock is ready for a guest: `ready, about 2 s`, `92 % warm`, `not warm yet: Laptop runs on its battery`. */
+export function warmWords(state: WarmState): string {
+  switch (state.kind) {
+    case 'ready': {
+      if (state.time === null) return 'ready'
+      const middleMs = (state.time.minMs + state.time.maxMs) / 2
+      return `ready, ${formatTimeRange({ minMs: middleMs, maxMs: middleMs })}`
+    }
+    case 'warming':
+      return `${Math.floor(state.percent)} % warm`
+    case 'waiting': {
+      const share = state.percent === 0 ? 'not warm yet' : `${Math.floor(state.percent)} % warm`
+      return state.reason === null ? share : `${share}: ${state.reason.message.replace(/\.$/, '')}`
+    }
+    default:
+      return assertNever(state)
+  }
 }

@@ -9,6 +9,7 @@ import { keptCommands } from './commands/kept.ts'
 import { lendingCommands } from './commands/lending.ts'
 import { migrationCommands } from './commands/migrations.ts'
 import { vaultCommands } from './commands/vault.ts'
+import { warmCommands } from './commands/warm.ts'
 
 export interface Chapter {
   title: string
@@ -19,7 +20,7 @@ export const chapters: readonly Chapter[] = [
   { title: 'This PC', commands: hostCommands },
   { title: 'Guests', commands: [...guestCommands.slice(0, 2), createCommand, ...guestCommands.slice(2)] },
   { title: 'Docks', commands: dockCommands },
-  { title: 'Moving', commands: [...migrationCommands, ...keptCommands] },
+  { title: 'Moving', commands: [...migrationCommands, ...warmCommands, ...keptCommands] },
   { title: 'Checkpoints', commands: [...checkpointCommands, ...lendingCommands] },
   { title: 'The vault of checkpoints', commands: vaultCommands },
 ]

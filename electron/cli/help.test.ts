@@ -66,6 +66,8 @@ it('every procedure of the contract has its command', () => {
     'lending.revoke': 'revoke',
     'lending.look': 'receive',
     'lending.receive': 'receive',
+    'warm.allow': 'warm allow',
+    'warm.now': 'warm now',
     'keptMemory.forget': 'kept forget',
     'keptMemory.forgetAll': 'kept forget',
     'operations.cancel': 'cancel',

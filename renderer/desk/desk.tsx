@@ -15,6 +15,7 @@ import { DockMenu } from './dock-menu.tsx'
 import { dropHandlers, dropRequest } from './drag.ts'
 import { GuestStand } from './guest-stand.tsx'
 import { MissedStand } from './missed-stand.tsx'
+import { WarmLines } from './warm-lines.tsx'
 
 interface DeskProps {
   desk: DeskModel
@@ -39,6 +40,7 @@ export function Desk({ desk, here, targets, empty }: DeskProps) {
       {...dropHandlers(request, (drop) => void actions.move(drop))}
     >
       <DeskHead dock={dock} isHere={isHere} />
+      {!isHere && <WarmLines dockId={dock.id} />}
       {strayId !== null && (
         <div className="desk__note">
           <BlockedNote guestId={strayId} />

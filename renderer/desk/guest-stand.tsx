@@ -6,7 +6,7 @@ import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../shared/models/guest.ts'
 import type { MigrationRequest } from '../../shared/models/migration.ts'
 import type { Operation } from '../../shared/models/operation.ts'
-import { guestStateWord } from '../../shared/words.ts'
+import { guestStateWord, warmWords } from '../../shared/words.ts'
 import { Button, buttonClass } from '../kit/button.tsx'
 import { ErrorDetail } from '../kit/error-notice.tsx'
 import { StateLine } from '../kit/state-line.tsx'
@@ -14,7 +14,7 @@ import { isUnderWay, type Stand } from '../model/desk-view.ts'
 import { acceleratorWord, hasLiveScreen, mayMove, stateTone, troubleOf } from '../model/guest-words.ts'
 import { doneShare } from '../model/migration-words.ts'
 import { guestKey } from '../state/actions.ts'
-import { useActions } from '../state/app-context.tsx'
+import { useActions, useHost } from '../state/app-context.tsx'
 import { routeHref } from '../state/route.ts'
 import { useBlocked, usePending } from '../state/ui-store.ts'
 import { BlockedPanel } from './blocked-panel.tsx'
@@ -143,12 +143,15 @@ function LeavingHint({ operation }: { operation: Operation | null }) {
 }
 
 function PullButton({ guest, pull }: { guest: Guest; pull: MigrationRequest }) {
+  const warmth = useHost(({ warmths }) =>
+    warmths.find((each) => each.guestId === guest.id && each.toDockId === pull.toDockId),
+  )
   return (
     <MoveButton
       request={pull}
       label="Migrate to this PC"
       disabled={!mayMove(guest)}
-      hint={acceleratorWord(guest.accelerator)}
+      hint={warmth === undefined ? acceleratorWord(guest.accelerator) : warmWords(warmth.state)}
     />
   )
 }

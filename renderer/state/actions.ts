@@ -76,6 +76,16 @@ async function forgetAllKept(client: HostClient): Promise<void> {
   if (await attemptAloud('kept', () => client.keptMemory.forgetAll())) showDone('Nothing is kept any more.')
 }
 
+async function keepReady(client: HostClient, { id: dockId, name }: Dock, allowed: boolean): Promise<void> {
+  const done = await attemptAloud(`ready:${dockId}`, () => client.warm.allow({ dockId, allowed }))
+  if (!done) return
+  showDone(
+    allowed
+      ? `Guests of this PC are kept ready on ${name}, while nobody else needs the connection.`
+      : `Guests of this PC are not kept ready on ${name} any more.`,
+  )
+}
+
 async function create(
   client: HostClient,
   guest: NewGuest,
@@ -108,6 +118,7 @@ export function createActions(client: HostClient) {
     connect: (address: string) => attempt('connect', () => client.docks.connect({ address })),
     pair: (dockId: string) => attemptAloud(`pair:${dockId}`, () => client.docks.startPairing({ dockId })),
     unpair: (dock: Dock) => attemptAloud(`pair:${dock.id}`, () => client.docks.unpair({ dockId: dock.id })),
+    keepReady: (dock: Dock, allowed: boolean) => keepReady(client, dock, allowed),
     confirmPairing: (pairingId: string) =>
       attemptAloud(`pairing:${pairingId}`, () => client.docks.confirmPairing({ pairingId })),
     refusePairing: (pairingId: string) =>

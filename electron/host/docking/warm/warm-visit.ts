@@ -12,6 +12,7 @@ import { sendLayer } from '../../../disk/layer-transfer.ts'
 import { WindowedJoint } from '../../../docks/windowed-joint.ts'
 import { Disposer } from '../../../platform/dispose.ts'
 import { trickleMemory } from '../../../qemu/capture/trickle.ts'
+import type { MigrationProgress } from '../../../qemu/migration.ts'
 import type { LocalGuest } from '../../guests/local-guest.ts'
 import { residentBytes } from '../../memory.ts'
 import type { PeerOutput, WarmHeader } from '../messages.ts'
@@ -43,6 +44,8 @@ interface Sizes {
 const lookEveryMs = 500
 /** An end that does not come in order within this time is not waited for: then nothing of the visit is kept. */
 const endWithinMs = 1500
+/** Of memory, of a first visit that was ended. */
+const worthKeeping = 0.4
 
 export class WarmVisit {
   readonly #options: WarmVisitOptions
@@ -51,6 +54,7 @@ export class WarmVisit {
   readonly #id: string
   #pace = new WarmPace(null)
   #sentFileBytes = 0
+  #memoryShare = 0
 
   constructor(options: WarmVisitOptions) {
     this.#options = options
@@ -154,9 +158,10 @@ export class WarmVisit {
       cleanup.add('end the codec', () => visit.close())
       await visit.listening
       const isThrough = await this.#trickle(listenPath, joint, sizes)
+      if (isThrough) this.#memoryShare = 1
       // The guest may be moved from here on; what has crossed is kept beside that.
       this.#freed.resolve()
-      return (await this.#keep(visit)) && isThrough
+      return await this.#keep(visit, isThrough)
     } finally {
       await cleanup.run()
     }
@@ -169,8 +174,8 @@ export class WarmVisit {
       socketPath,
       firstPace: this.#pace.bytesPerS,
       look: ({ atMs, progress, slowdown }) => {
-        const { ramTotalBytes: total, ramRemainingBytes: remaining } = progress
-        if (total > 0) this.#tell(sizes, (total - remaining) / total)
+        this.#memoryShare = memoryShare(progress, sizes.touchedBytes)
+        this.#tell(sizes, this.#memoryShare)
         const { ackedBytes: linkBytes, rttMs } = joint.stats()
         return this.#pace.see({ atMs, linkBytes, rttMs, slowdown, isBusy: isBusy() })
       },
@@ -180,18 +185,25 @@ export class WarmVisit {
     })
   }
 
-  /** @returns whether what crossed is kept here; the other side does the same by itself */
-  async #keep(visit: Visit): Promise<boolean> {
+  /**
+   * The other side keeps what has crossed by itself. Of a first visit that was ended early this side keeps nothing, so that
+   * the next one is a first one again: that looks for pages in the files that both docks have, which saves more.
+   * @returns whether the other dock is ready
+   */
+  async #keep(visit: Visit, isThrough: boolean): Promise<boolean> {
     const late = new AbortController()
-    const inTime = await Promise.race([
+    const tooLate = this.#options.parts.clock.sleep(endWithinMs, late.signal)
+    const hasEnded = await Promise.race([
       visit.ended.then(() => true),
-      this.#options.parts.clock.sleep(endWithinMs, late.signal).then(
+      tooLate.then(
         () => false,
         () => false,
       ),
     ]).finally(() => late.abort())
-    if (!inTime) return false
-    return await visit.keepNow()
+    const { stats } = visit
+    const isReturn = stats?.role === 'sender' && stats.base === 1
+    if (!hasEnded || !(isReturn || this.#memoryShare > worthKeeping)) return false
+    return (await visit.keepNow()) && isThrough
   }
 
   #tell({ fileBytes, touchedBytes }: Sizes, memoryShare: number): void {
@@ -224,4 +236,11 @@ function filesIn(
   const pick = (kind: MissingFile['kind'], needs: typeof offer.layers): MissingFile[] =>
     needs.filter(({ id }) => lacked.includes(id)).map(({ id, sizeBytes }) => ({ kind, id, sizeBytes }))
   return [...pick('warm-boot-file', offer.bootFiles), ...pick('warm-layer', offer.layers)]
+}
+
+/** Pages of zeros cost QEMU nothing, and most guests have a lot of them: what it has sent says more than how far it is. */
+function memoryShare(progress: MigrationProgress, touchedBytes: number): number {
+  const { ramTransferredBytes: sent, ramRemainingBytes: remaining } = progress
+  const left = Math.min(remaining, Math.max(0, touchedBytes - sent))
+  return sent === 0 ? 0 : sent / (sent + left)
 }
