@@ -19,7 +19,7 @@ import type { PeerOutput, WarmHeader } from '../messages.ts'
 import { makeOffer, unchangingFiles } from '../offer.ts'
 import type { DockingParts } from '../parts.ts'
 import { relayFromQemu } from '../relay.ts'
-import { memoryWindow } from '../tuning.ts'
+import { memoryWindow, reasonMs } from '../tuning.ts'
 import type { Visit, Visits } from '../visits.ts'
 import { WarmPace } from './pace.ts'
 import { pacedStream } from './paced-stream.ts'
@@ -157,7 +157,9 @@ export class WarmVisit {
       const visit = await visits.send(of, { listenPath, relayPath, linkBytesPerS, files, mayStop: true })
       cleanup.add('end the codec', () => visit.close())
       await visit.listening
-      const isThrough = await this.#trickle(listenPath, joint, sizes)
+      const isThrough = await this.#trickle(listenPath, joint, sizes).catch(async (error: unknown) => {
+        throw await this.#reason(visit, error)
+      })
       if (isThrough) this.#memoryShare = 1
       // The guest may be moved from here on; what has crossed is kept beside that.
       this.#freed.resolve()
@@ -204,6 +206,18 @@ export class WarmVisit {
     const isReturn = stats?.role === 'sender' && stats.base === 1
     if (!hasEnded || !(isReturn || this.#memoryShare > worthKeeping)) return false
     return (await visit.keepNow()) && isThrough
+  }
+
+  /** Where the codec broke, QEMU sees a closed socket and no more. */
+  async #reason(visit: Visit, thrown: unknown): Promise<unknown> {
+    const { clock } = this.#options.parts
+    return await Promise.race([
+      visit.ended.then(
+        () => thrown,
+        (error: unknown) => error,
+      ),
+      clock.sleep(reasonMs).then(() => thrown),
+    ])
   }
 
   #tell({ fileBytes, touchedBytes }: Sizes, memoryShare: number): void {
