@@ -54,8 +54,18 @@ interface Ways {
   dockKey: Buffer
 }
 
-/** @returns milliseconds from QEMU's first byte until the last has been checked at the other end */
-async function visit({ folder, identity, idKey, dockKey }: Ways, from: string, to: string, stream: Buffer) {
+/** From QEMU's first byte until the last has been checked at the other end, and what all threads took of processors. */
+interface Took {
+  ms: number
+  processorMs: number
+}
+
+async function visit(
+  { folder, identity, idKey, dockKey }: Ways,
+  from: string,
+  to: string,
+  stream: Buffer,
+): Promise<Took> {
   const path = (name: string): string => join(folder, name)
   const kept = (dock: string) => ({ folder: path(dock), dockKey })
   const receiver = new VisitThread({
@@ -81,15 +91,16 @@ async function visit({ folder, identity, idKey, dockKey }: Ways, from: string, t
     await relayToQemu(path('r'), plainJoint(there)),
   ]
   const qemu = connect({ path: path('s'), allowHalfOpen: true }).resume()
-  const startedMs = performance.now()
+  const [startedMs, before] = [performance.now(), process.cpuUsage()]
   qemu.end(stream)
   await Promise.all([sender.ended, receiver.ended])
-  const tookMs = performance.now() - startedMs
+  const used = process.cpuUsage(before)
+  const took = { ms: performance.now() - startedMs, processorMs: (used.user + used.system) / 1000 }
   const note = { guestId: 'bench', guestName: 'Bench', dockId: 'x', atMs: 1 }
   await Promise.all([sender.keep(note), receiver.keep(note)])
   for (const relay of relays) await relay.close()
   server.close()
-  return tookMs
+  return took
 }
 
 async function measure(rounds: number): Promise<BenchRow[]> {
@@ -99,16 +110,16 @@ async function measure(rounds: number): Promise<BenchRow[]> {
     const rows: BenchRow[] = []
     for (const load of loads) {
       const [first, second] = await record(bench, load)
-      const rates: Record<Visit, number[]> = { first: [], return: [] }
+      const took: Record<Visit, Took[]> = { first: [], return: [] }
       for (let each = 0; each < rounds; each += 1) {
         const folder = await bench.folder(`${load}${each}`)
         for (const dock of ['a', 'b']) await mkdir(join(folder, dock))
         const ways = { folder, identity, idKey: randomBytes(32), dockKey: randomBytes(32) }
-        rates.first.push(memoryBytes / 1000 / (await visit(ways, 'a', 'b', first)))
-        rates.return.push(memoryBytes / 1000 / (await visit(ways, 'b', 'a', second)))
+        took.first.push(await visit(ways, 'a', 'b', first))
+        took.return.push(await visit(ways, 'b', 'a', second))
         await rm(folder, { recursive: true })
       }
-      for (const kind of ['first', 'return'] as const) rows.push(rowOf(load, kind, rates[kind]))
+      for (const kind of ['first', 'return'] as const) rows.push(...rowsOf(load, kind, took[kind]))
     }
     return rows
   } finally {
@@ -116,12 +127,21 @@ async function measure(rounds: number): Promise<BenchRow[]> {
   }
 }
 
-function rowOf(load: Load, kind: Visit, rates: readonly number[]): BenchRow {
-  return {
-    ...{ case: 'codec', link: 'unlimited', load, metric: `${kind}: guest memory in a second`, unit: 'MB/s' },
-    ...{ ours: round(median(rates), 0), peer: null, peerName: null, ratio: null, n: rates.length },
-    ...{ goal: { kind: 'at-least', value: goals[kind] }, gaveUp: [] },
-  }
+function rowsOf(load: Load, kind: Visit, took: readonly Took[]): BenchRow[] {
+  const about = { case: 'codec', link: 'unlimited', load, n: took.length }
+  const nobody = { peer: null, peerName: null, ratio: null, gaveUp: [] }
+  const rate = median(took.map(({ ms }) => memoryBytes / 1000 / ms))
+  const processorMs = median(took.map((each) => each.processorMs))
+  return [
+    {
+      ...{ ...about, ...nobody, metric: `${kind}: guest memory in a second`, unit: 'MB/s' },
+      ...{ ours: round(rate, 0), goal: { kind: 'at-least', value: goals[kind] } },
+    },
+    {
+      ...{ ...about, ...nobody, metric: `${kind}: processor time of both ends`, unit: 's' },
+      ...{ ours: round(processorMs / 1000, 2), goal: null },
+    },
+  ]
 }
 
 const { values } = parseArgs({
