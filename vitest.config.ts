@@ -15,7 +15,8 @@ const ofTheVault = ['electron/{objects,pages,vault}/**/*.integration.test.ts']
 /** Docks of one PC may have to share its ports: never two of these at once. */
 const ofMoves = ['electron/host/docking/**/*.integration.test.ts']
 /** Real programs, one file at a time. */
-const integration = { fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_000 }
+// Real programs on a busy machine: what fails is tried once more, and named at the end of `npm test` either way.
+const integration = { fileParallelism: false, retry: 1, testTimeout: 60_000, hookTimeout: 60_000 }
 
 export default defineConfig({
   test: {

@@ -6,7 +6,7 @@
  *                                       integration-moves, integration-disks,
  *                                       integration-vault, e2e
  *
- * Promises: what failed is named once more at the end; the last line is `N passed, N failed` (and `, N skipped`); exit
+ * Promises: what failed, also where it passed at the second try, is named once more at the end; the last line is `N passed, N failed` (and `, N skipped`); exit
  * code 0 only if nothing failed. Relies on what setup.mjs installs, and on the environment being inherited by whatever
  * a test starts.
  */
@@ -28,6 +28,8 @@ const namespacesBefore = ourNamespaces()
 const total = { passed: 0, failed: 0, skipped: 0 }
 /** What failed, told once more at the end, where it is looked for. */
 const failures = []
+/** What passed at the second try only. */
+const shaky = []
 const programs = join(repository, 'node_modules/.bin')
 const print = (text) => process.stdout.write(text)
 
@@ -49,6 +51,7 @@ const runner = new StageRunner({
   ended: (stage, { ok, seconds }) => {
     const counts = outcomeOf(stage, ok)
     failures.push(...counts.failures.map((failure) => ({ stage: stage.name, ...failure })))
+    shaky.push(...counts.shaky.map((failure) => ({ stage: stage.name, ...failure })))
     for (const key of Object.keys(total)) total[key] += counts[key]
     const figures = `${counts.passed} passed, ${counts.failed} failed, ${seconds.toFixed(1)} s`
     print(`--- ${stage.name}: ${figures}\n`)
@@ -57,6 +60,10 @@ const runner = new StageRunner({
 
 /** Lines of one failure at the end. */
 const longestStory = 60
+function tellWhole(what, { stage, name, why }) {
+  const lines = why.split('\n').slice(0, longestStory)
+  print(`\n=== ${what}: ${stage}: ${name.replace(`${repository}/`, '')} ===\n${lines.join('\n')}\n`)
+}
 const inShort = ({ stage, name, why }) =>
   `- ${stage}: ${name.replace(`${repository}/`, '')}: ${why.split('\n', 1)[0]}`
 
@@ -86,10 +93,9 @@ try {
 } finally {
   for (const folder of [temporary, reports]) rmSync(folder, { recursive: true, force: true })
 }
-for (const { stage, name, why } of failures) {
-  const lines = why.split('\n').slice(0, longestStory)
-  print(`\n=== failed: ${stage}: ${name.replace(`${repository}/`, '')} ===\n${lines.join('\n')}\n`)
-}
+for (const each of shaky) tellWhole('failed at the first try', each)
+for (const each of failures) tellWhole('failed', each)
+if (shaky.length > 0) print(`\nPassed at the second try:\n${shaky.map(inShort).join('\n')}\n`)
 if (failures.length > 1) print(`\nIn short:\n${failures.map(inShort).join('\n')}\n`)
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
 print(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`)

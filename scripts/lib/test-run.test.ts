@@ -28,7 +28,7 @@ const stage = (name: string): Stage => {
 }
 
 describe('the outcome of a test stage', () => {
-  const none = { passed: 0, failed: 0, skipped: 0, failures: [] }
+  const none = { passed: 0, failed: 0, skipped: 0, failures: [], shaky: [] }
   const unnamed = (name: string) => [{ name, why: expect.stringContaining('see what it printed') }]
 
   it('is one check where the stage has no reporter', () => {
@@ -40,6 +40,7 @@ describe('the outcome of a test stage', () => {
     const counts = { numPassedTests: 7, numFailedTests: 1, numPendingTests: 1, numTodoTests: 0 }
     const tests = [
       { status: 'passed', fullName: 'adds', failureMessages: [] },
+      { status: 'passed', fullName: 'moves', failureMessages: ['too late'] },
       { status: 'failed', fullName: 'sums up', failureMessages: ['expected 3'] },
     ]
     const testResults = [
@@ -55,6 +56,7 @@ describe('the outcome of a test stage', () => {
         { name: 'a.test.ts › sums up', why: 'expected 3' },
         { name: 'b.test.ts', why: 'no such module' },
       ],
+      shaky: [{ name: 'a.test.ts › moves', why: 'too late' }],
     })
   })
 
@@ -66,11 +68,13 @@ describe('the outcome of a test stage', () => {
 
     const errors = [{ message: 'timed out' }]
     const spec = { file: 'move.spec.ts', title: 'pairs', ok: false, tests: [{ results: [{ errors }] }] }
-    const suites = [{ specs: [], suites: [{ specs: [spec] }] }]
+    const shaky = { ...spec, title: 'moves', ok: true }
+    const suites = [{ specs: [], suites: [{ specs: [spec, shaky] }] }]
     await writeFile(report, JSON.stringify({ stats: { ...stats, unexpected: 1 }, suites }))
     expect(outcomeOf(stage('e2e browser-move'), false)).toMatchObject({
       failed: 1,
       failures: [{ name: 'move.spec.ts › pairs', why: 'timed out' }],
+      shaky: [{ name: 'move.spec.ts › moves', why: 'timed out' }],
     })
   })
 

@@ -17,8 +17,16 @@ export interface Stage {
   needs?: string
   env?: Record<string, string>
   report?: string
-  reader?: { count: (report: never) => Counts; failures: (report: never) => Failure[] }
+  reader?: {
+    count: (report: never) => Counts
+    failures: (report: never) => Failure[]
+    /** What passed at the second try. */
+    shaky: (report: never) => Failure[]
+  }
 }
 export declare function stages(folder: string): Stage[]
 export declare function rounds(list: readonly Stage[]): Stage[][]
-export declare function outcomeOf(stage: Stage, ok: boolean): Counts & { failures: Failure[] }
+export declare function outcomeOf(
+  stage: Stage,
+  ok: boolean,
+): Counts & { failures: Failure[]; shaky: Failure[] }

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
- * @typedef {{ count: (report: any) => Counts, failures: (report: any) => Failure[] }} Reader
+ * @typedef {{ count: (report: any) => Counts, failures: (report: any) => Failure[],
+ *   shaky: (report: any) => Failure[] }} Reader  `shaky`: what passed at the second try
  * @typedef {{ name: string, why: string }} Failure  `why` as the test runner said it, may be long or empty
  * @typedef {{ name: string, command: string[], beside?: string, needs?: string, env?: Record<string, string>,
  *   report?: string, reader?: Reader }} Stage
@@ -21,6 +22,12 @@ const vitestReader = {
     failed: report.numFailedTests,
     skipped: report.numPendingTests + (report.numTodoTests ?? 0),
   }),
+  shaky: ({ testResults }) =>
+    testResults.flatMap(({ name: file, assertionResults }) =>
+      assertionResults
+        .filter((test) => test.status === 'passed' && test.failureMessages.length > 0)
+        .map((test) => ({ name: `${file} › ${test.fullName}`, why: test.failureMessages.join('\n') })),
+    ),
   failures: ({ testResults }) =>
     testResults.flatMap(({ name: file, status, message, assertionResults }) => {
       const failed = assertionResults.filter((test) => test.status === 'failed')
@@ -32,28 +39,30 @@ const vitestReader = {
     }),
 }
 
-/** A flow that passed at the second try passed. @type {Reader} */
+/** @type {Reader} */
 const playwrightReader = {
   count: ({ stats }) => ({
     passed: stats.expected + stats.flaky,
     failed: stats.unexpected,
     skipped: stats.skipped,
   }),
-  failures: ({ suites }) => suites.flatMap(failedSpecs),
+  shaky: ({ suites }) => suites.flatMap((suite) => toldSpecs(suite, (spec) => spec.ok)),
+  failures: ({ suites }) => suites.flatMap((suite) => toldSpecs(suite, (spec) => !spec.ok)),
 }
 
-/** @returns {Failure[]} */
-function failedSpecs({ specs = [], suites = [] }) {
-  const failed = specs.filter((spec) => !spec.ok)
-  const results = (spec) => spec.tests.flatMap((test) => test.results.flatMap(({ errors }) => errors))
+/** Those of which some try failed. @returns {Failure[]} */
+function toldSpecs({ specs = [], suites = [] }, isMeant) {
+  const errorsOf = (spec) => spec.tests.flatMap((test) => test.results.flatMap(({ errors }) => errors))
+  const found = specs
+    .filter(isMeant)
+    .map((spec) => ({ spec, errors: errorsOf(spec) }))
+    .filter(({ spec, errors }) => !spec.ok || errors.length > 0)
   return [
-    ...failed.map((spec) => ({
+    ...found.map(({ spec, errors }) => ({
       name: `${spec.file} › ${spec.title}`,
-      why: results(spec)
-        .map(({ message }) => message)
-        .join('\n'),
+      why: errors.map(({ message }) => message).join('\n'),
     })),
-    ...suites.flatMap(failedSpecs),
+    ...suites.flatMap((suite) => toldSpecs(suite, isMeant)),
   ]
 }
 
@@ -118,21 +127,29 @@ export function rounds(list) {
 
 /**
  * @param {Stage} stage @param {boolean} ok whether its command ended with 0
- * @returns {Counts & { failures: Failure[] }}
+ * @returns {Counts & { failures: Failure[], shaky: Failure[] }}
  */
 export function outcomeOf(stage, ok) {
   const unnamed = { name: stage.name, why: 'It failed without naming a test: see what it printed.' }
-  const single = { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0, failures: ok ? [] : [unnamed] }
+  const single = {
+    passed: ok ? 1 : 0,
+    failed: ok ? 0 : 1,
+    skipped: 0,
+    failures: ok ? [] : [unnamed],
+    shaky: [],
+  }
   if (stage.reader === undefined || stage.report === undefined || !existsSync(stage.report)) return single
   try {
     const report = JSON.parse(readFileSync(stage.report, 'utf8'))
     const counts = stage.reader.count(report)
-    if (ok) return { ...counts, failures: [] }
+    const shaky = stage.reader.shaky(report)
+    if (ok) return { ...counts, failures: [], shaky }
     const failures = stage.reader.failures(report)
     return {
       ...counts,
       failed: Math.max(counts.failed, 1),
       failures: failures.length > 0 ? failures : [unnamed],
+      shaky,
     }
   } catch {
     return { ...single, passed: 0, failed: 1, failures: [unnamed] }
