@@ -14,8 +14,7 @@ const memoryMebibytes = 512
 const onlineTimeoutMs = 20_000
 const askEveryMs = 250
 
-/** Something that this version of the product does not do, so that it cannot be measured. */
-export class NotThereYet extends Error {}
+const isOnline = (state: HostState): boolean => state.docks.some((dock) => dock.presence.kind === 'online')
 
 export class DockSide {
   readonly #pair: NamespacePair
@@ -91,17 +90,19 @@ export class DockSide {
     }
   }
 
-  /** Lets the dock that the guest goes to have ready what a dock can have before a first visit. @throws NotThereYet */
+  /** Lets the dock that the guest goes to have ready what a dock can have before a first visit; the guest runs on. */
   async prepareWarm(): Promise<void> {
-    throw new NotThereYet('docks do not prepare for a first visit yet')
+    const dockId = await this.#to.dockId()
+    await this.#from.until('the other dock', isOnline, onlineTimeoutMs)
+    await this.#from.client.warm.allow({ dockId, allowed: true })
+    await this.#from.client.warm.now({ guestId: this.#guestId, dockId })
   }
 
   /** Moves the guest to the other dock. @param giveUpAfterMs from when memory begins to cross; null for ever */
   async move(giveUpAfterMs: number | null = null): Promise<Outcome> {
     const [from, to, guestId] = [this.#from, this.#to, this.#guestId]
     const request = { guestId, fromDockId: await from.dockId(), toDockId: await to.dockId() }
-    const online = (state: HostState): boolean => state.docks.some((dock) => dock.presence.kind === 'online')
-    await to.until('the other dock', online, onlineTimeoutMs)
+    await to.until('the other dock', isOnline, onlineTimeoutMs)
     const route = { fromSocket: this.witnessSocket, toSocket: join(to.runDir(guestId), 'witness.sock') }
     const watching = new AbortController()
     try {
