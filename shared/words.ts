@@ -31,6 +31,8 @@ export function guestStateWord(state: GuestState): string {
       return 'shutting down'
     case 'preparing':
       return 'being created'
+    case 'leaving':
+      return 'running on the other PC, which fetches the rest of its memory from here'
     case 'unsettled':
       return 'waiting to be settled'
     default:
@@ -45,6 +47,8 @@ const phaseWords: Record<MigrationPhase, string> = {
   'mirroring-disk': 'keeping the disk in step',
   'copying-memory': 'copying memory',
   'switching-over': 'switching over',
+  'fetching-rest': 'runs there while the rest of its memory follows',
+  'waiting-for-link': 'waiting for the link to come back',
   finishing: 'settling in',
 }
 

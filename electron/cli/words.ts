@@ -29,6 +29,8 @@ export function guestStateWords(guest: GuestState, state: HostState): string {
   switch (guest.kind) {
     case 'arriving':
       return `${word} from ${dockNameOf(state, guest.fromDockId)}`
+    case 'leaving':
+      return `running on ${dockNameOf(state, guest.toDockId)}, which fetches the rest of its memory from here`
     case 'unsettled':
       return `${word} with ${dockNameOf(state, guest.otherDockId)}`
     case 'paused':

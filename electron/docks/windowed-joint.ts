@@ -32,6 +32,8 @@ export interface FlowOptions {
   dock?: string
   /** What is read, and apart from that received, in one turn of the event loop: 512 KiB unless told. */
   turnBytes?: number
+  /** A channel that fails leaves the local socket open, until `destroy`: QEMU is not to hear of it yet. */
+  keepsLocal?: boolean
 }
 
 /** How far a side may run ahead of the far consumer: what it takes in `durationMs`, within bounds. */
@@ -74,6 +76,7 @@ export class WindowedJoint implements Joint {
   readonly #window: Window
   #windowBytes: number
   readonly #turnBytes: number
+  readonly #keepsLocal: boolean
   /** What is read at once: several reads fill the window or the turn, so that neither is taken as a whole. */
   readonly #readBytes: number
   readonly #free: Buffer[] = []
@@ -107,6 +110,7 @@ export class WindowedJoint implements Joint {
     this.#window = options.window
     this.#windowBytes = Math.max(1, options.window.minBytes)
     this.#turnBytes = options.turnBytes ?? defaultTurnBytes
+    this.#keepsLocal = options.keepsLocal ?? false
     this.#readBytes = Math.min(maxDataBytes, Math.ceil(Math.min(this.#windowBytes, this.#turnBytes) / 4))
     channel.on('error', (error: Error) => this.#onChannelEnd(error.message))
     channel.on('close', () => this.#onChannelEnd('closed'))
@@ -147,6 +151,7 @@ export class WindowedJoint implements Joint {
 
   destroy(): void {
     this.#fail(fail('dock.link_lost', { dock: this.#dock }, { detail: 'cut here' }))
+    this.#local?.destroy()
   }
 
   /** Room for a header before each read. */
@@ -321,7 +326,7 @@ export class WindowedJoint implements Joint {
   #fail(error: unknown): void {
     if (this.#over) return
     this.#end()
-    this.#local?.destroy()
+    if (!this.#keepsLocal) this.#local?.destroy()
     this.#channel.destroy()
     this.#settle.reject(error)
   }

@@ -13,6 +13,7 @@ import { type AcceleratorInfo, probeAccelerator } from '../qemu/accelerator.ts'
 import { minimumQemu, probeQemu, type QemuInfo } from '../qemu/capabilities.ts'
 import { pickCpuModel, probeKvmCpu, tcgCpuModel } from '../qemu/cpu-features.ts'
 import { type CpuLack, type CpuOffer, lacksOf, wholeModels } from '../qemu/cpu-offer.ts'
+import { probePostCopy } from '../qemu/post-copy-probe.ts'
 import { Memory, memoryFreeBytes } from './memory.ts'
 
 export interface MachineOptions {
@@ -29,6 +30,8 @@ interface UsableMachine {
   accelerator: AcceleratorInfo
   /** What `accelerator` offers. */
   cpu: CpuOffer
+  /** Why a guest cannot run here before all of its memory is; null where it can. */
+  postCopyProblem: string | null
 }
 
 type Probe = ({ kind: 'usable' } & UsableMachine) | { kind: 'unusable'; error: WdockError }
@@ -108,6 +111,7 @@ export class Machine {
       machineTypes: usable?.qemu.machineTypes.slice(0, 200) ?? [],
       accelerator: usable === null ? noAccelerator : shown(usable.accelerator),
       cpuModels: usable === null ? [] : wholeModels(usable.cpu).slice(0, 500),
+      postCopyProblem: usable?.postCopyProblem ?? null,
       cores: availableParallelism(),
       memoryBytes: totalmem(),
       memoryFreeBytes: await memoryFreeBytes(),
@@ -138,7 +142,7 @@ export class Machine {
           ? qemu.emulatedCpu
           : await probeKvmCpu(qemu, { cachePath: join(cacheDir, 'kvm-cpu.json') })
       this.#options.log.info('machine probed', { qemu: qemu.version.text, accelerator: accelerator.kind })
-      return { kind: 'usable', qemu, accelerator, cpu }
+      return { kind: 'usable', qemu, accelerator, cpu, postCopyProblem: await probePostCopy(qemu) }
     } catch (thrown) {
       const error = toWdockError(thrown)
       this.#options.log.warn('QEMU cannot be used', { error: error.toJSON() })

@@ -91,6 +91,8 @@ export class Operations {
   makeWay: (guestId: string) => Promise<void> | null = () => null
   readonly #running = new Map<string, RunningOperation>()
   readonly #ends = new Set<Promise<unknown>>()
+  /** Guests that no operation may begin with, though none of this dock holds them: why. */
+  readonly #reserved = new Map<string, string>()
   readonly #store: StateStore
   readonly #clock: Clock
   readonly #log: Log
@@ -107,8 +109,20 @@ export class Operations {
     return null
   }
 
+  /** From now on no operation may begin with a guest. @param what it does, after "because" @returns what ends that */
+  reserve(guestId: string, what: string): () => void {
+    this.#reserved.set(guestId, what)
+    return () => void this.#reserved.delete(guestId)
+  }
+
+  isReserved(guestId: string): boolean {
+    return this.#reserved.has(guestId)
+  }
+
   /** @throws guest.busy when the guest is held */
   assertFree(guestId: string, name: string): void {
+    const reserved = this.#reserved.get(guestId)
+    if (reserved !== undefined) throw fail('guest.busy', { name, what: reserved })
     const holder = this.holding(guestId)
     if (holder !== null) throw fail('guest.busy', { name, what: workInWords(holder.view) })
   }

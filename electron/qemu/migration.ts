@@ -10,8 +10,11 @@ import {
   migrateCancel,
   migrateContinue,
   migrateIncoming,
+  migrateRecover,
+  migrateResume,
   migrateSetCapabilities,
   migrateSetParameters,
+  migrateStartPostcopy,
   queryMigrate,
 } from './qmp/commands.ts'
 import type { QmpSession } from './qmp/session.ts'
@@ -23,6 +26,7 @@ const migrationStatus = z.enum([
   'cancelling',
   'cancelled',
   'active',
+  'postcopy-device',
   'postcopy-active',
   'postcopy-paused',
   'postcopy-recover',
@@ -37,6 +41,19 @@ const migrationStatus = z.enum([
 ])
 export type MigrationStatus = z.infer<typeof migrationStatus>
 
+const postCopyStatuses: readonly MigrationStatus[] = [
+  'postcopy-device',
+  'postcopy-active',
+  'postcopy-paused',
+  'postcopy-recover',
+  'postcopy-recover-setup',
+]
+
+/** Whether the guest has gone over before all of its memory, and some of that is still at the source. */
+export function isPostCopy(status: MigrationStatus): boolean {
+  return postCopyStatuses.includes(status)
+}
+
 /**
  * What both sides switch on, for the reasons in electron/docks/PROTOCOL.md: without `return-path` a source can
  * believe in a destination that failed; `pause-before-switchover` gives the moment at which mirrors end;
@@ -49,6 +66,15 @@ export const migrationCapabilities = [
   'pause-before-switchover',
   'late-block-activate',
   'auto-converge',
+] as const
+
+/**
+ * What both sides switch on where the guest is to go over before all of its memory. Nothing slows it: what it changes
+ * after the first round is fetched when it has gone over.
+ */
+export const postCopyCapabilities = [
+  ...migrationCapabilities.filter((capability) => capability !== 'auto-converge'),
+  'postcopy-ram',
 ] as const
 
 export interface MigrationProgress {
@@ -101,6 +127,8 @@ export interface MigrationParameters {
   throttleInitialPercent?: number
   throttleIncrementPercent?: number
   maxThrottlePercent?: number
+  /** What is sent without being asked for once the guest has gone over before its memory; 0 is no limit. */
+  maxPostCopyBytesPerSecond?: number
   /** The guest is slowed where it changes more than this share of what was sent meanwhile, twice in a row. */
   throttleTriggerPercent?: number
 }
@@ -112,6 +140,7 @@ const parameterNames: Record<keyof MigrationParameters, string> = {
   throttleIncrementPercent: 'cpu-throttle-increment',
   maxThrottlePercent: 'max-cpu-throttle',
   throttleTriggerPercent: 'throttle-trigger-threshold',
+  maxPostCopyBytesPerSecond: 'max-postcopy-bandwidth',
 }
 
 /** May be changed while a migration runs. */
@@ -137,6 +166,21 @@ export async function startMigration(qmp: QmpSession, uri: string): Promise<void
 /** Starts to listen in a QEMU that was launched with `incoming`. */
 export async function startIncoming(qmp: QmpSession, uri: string): Promise<void> {
   await migrateIncoming(qmp, uri)
+}
+
+/** Asks QEMU to let the guest go over after this round, before the rest of its memory. */
+export async function startPostCopy(qmp: QmpSession): Promise<void> {
+  await migrateStartPostcopy(qmp)
+}
+
+/** Source, `postcopy-paused`: sends on over a new socket, on whose other end `listenForRest` listens. */
+export async function resumeMigration(qmp: QmpSession, uri: string): Promise<void> {
+  await migrateResume(qmp, uri)
+}
+
+/** Destination, `postcopy-paused`: listens anew. @throws qemu.command_failed in any other state */
+export async function listenForRest(qmp: QmpSession, uri: string): Promise<void> {
+  await migrateRecover(qmp, uri)
 }
 
 /** Asks QEMU to give up. Before the switchover the guest runs on at the source; wait for `cancelled`. */

@@ -7,7 +7,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { MemoryTransfer } from '../../shared/models/migration.ts'
-import type { Operation } from '../../shared/models/operation.ts'
+import type { Operation, Switchover } from '../../shared/models/operation.ts'
 import type { FaultPoint } from '../host/docking/faults.ts'
 import { DockProcess, makeDocksFolder, makePairedDocks } from './dock-process.ts'
 import { createNamespacePair, type NamespacePair, namespacesAllowed } from './namespaces.ts'
@@ -55,6 +55,8 @@ export class FaultRig {
   boot = ''
   /** How memory crosses in the moves that are begun. */
   transfer: MemoryTransfer = 'auto'
+  /** When the guest goes over in the moves that are begun. */
+  switchover: Switchover = 'pre-copy'
 
   private constructor(folder: string, namespaces: NamespacePair | null, { env }: RigOptions) {
     this.folder = folder
@@ -144,6 +146,7 @@ export class FaultRig {
       fromDockId,
       toDockId,
       transfer: this.transfer,
+      switchover: this.switchover,
     })
     return operationId
   }

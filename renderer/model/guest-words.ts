@@ -99,5 +99,8 @@ export function canDelete(guest: Guest): boolean {
 
 /** Whether moving is worth offering; the host's check says whether it will work. */
 export function mayMove(guest: Guest): boolean {
-  return !['arriving', 'preparing', 'unsettled'].includes(guest.state.kind) && guest.operationId === null
+  return (
+    !['arriving', 'preparing', 'leaving', 'unsettled'].includes(guest.state.kind) &&
+    guest.operationId === null
+  )
 }

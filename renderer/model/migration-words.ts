@@ -19,6 +19,8 @@ const phaseTerms: Record<MigrationPhase, string> = {
   'mirroring-disk': 'mirror the top layer',
   'copying-memory': 'pre-copy',
   'switching-over': 'switchover',
+  'fetching-rest': 'post-copy',
+  'waiting-for-link': 'post-copy, broken off',
   finishing: 'finish',
 }
 

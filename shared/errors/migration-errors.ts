@@ -107,6 +107,21 @@ export const migrationErrors = {
     fix: 'Move it back from there.',
     permanent: true,
   },
+  'migration.post_copy_impossible': {
+    says: '{dock} cannot run {name} before all of its memory is there. {why}',
+    fix: 'Move it without post-copy, or change that on {dock}.',
+    permanent: false,
+  },
+  'migration.memory_lost': {
+    says: '{name} was running on {dock} before all of its memory was there, and {why}: the rest of its memory is lost.',
+    fix: 'Its disk is whole on {dock}. Start it there; it boots as after a power cut.',
+    permanent: false,
+  },
+  'migration.memory_lost_here': {
+    says: '{name} had begun to go over to {dock} with post-copy and was cut off there: its memory is in two parts that do not meet again.',
+    fix: 'Its disk is whole here. Start it; it boots as after a power cut.',
+    permanent: false,
+  },
   'migration.unsettled': {
     says: 'The last move of {name} to {dock} is not settled: the link broke just as it was handed over.',
     fix: 'Bring both PCs onto one network; it settles by itself. Or decide by hand, which is risky.',

@@ -21,6 +21,8 @@ export const dockCapabilities = z.object({
   accelerator,
   /** CPU models that this dock's accelerator can run without missing features. */
   cpuModels: z.array(z.string()),
+  /** Why a guest cannot come here before all of its memory, and what would allow it; null where it can. */
+  postCopyProblem: z.string().nullable(),
   cores: z.number().int().positive(),
   memoryBytes: z.number().nonnegative(),
   memoryFreeBytes: z.number().nonnegative(),

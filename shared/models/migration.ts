@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { errorShape } from '../errors/wdock-error.ts'
 import { dockId } from './dock.ts'
-import { migrationResult, timeRange } from './operation.ts'
+import { migrationResult, switchover, timeRange } from './operation.ts'
 
 /**
  * How memory crosses. `pages`: only what the other side lacks, by the page codec; `plain`: as QEMU sends it; `auto`:
@@ -16,6 +16,7 @@ export const migrationRequest = z.strictObject({
   fromDockId: dockId,
   toDockId: dockId,
   transfer: memoryTransfer.optional(),
+  switchover: switchover.optional(),
 })
 export type MigrationRequest = z.infer<typeof migrationRequest>
 
@@ -52,6 +53,8 @@ export const migrationRecord = z.object({
   toDockName: z.string(),
   startedAtMs: z.number(),
   endedAtMs: z.number(),
+  /** Missing where it was `pre-copy`. */
+  switchover: switchover.optional(),
   outcome: migrationOutcome,
 })
 export type MigrationRecord = z.infer<typeof migrationRecord>

@@ -4,6 +4,13 @@ import { errorShape } from '../errors/wdock-error.ts'
 import { checkpointId, checkpointReason } from './checkpoint.ts'
 import { dockId } from './dock.ts'
 
+/**
+ * When the guest goes over to the other dock: with all of its memory (`pre-copy`), or after one round over it, the rest
+ * following while it runs there (`post-copy`), so that it freezes shortly however much it changes.
+ */
+export const switchover = z.enum(['pre-copy', 'post-copy'])
+export type Switchover = z.infer<typeof switchover>
+
 export const migrationPhase = z.enum([
   'checking',
   'preparing',
@@ -11,6 +18,10 @@ export const migrationPhase = z.enum([
   'mirroring-disk',
   'copying-memory',
   'switching-over',
+  /** Post-copy: it runs there, and the rest of its memory follows. */
+  'fetching-rest',
+  /** Post-copy: the same, and the link is broken. */
+  'waiting-for-link',
   'finishing',
 ])
 export type MigrationPhase = z.infer<typeof migrationPhase>
@@ -85,6 +96,8 @@ export const operationWork = z.discriminatedUnion('kind', [
     fromDockId: dockId,
     toDockId: dockId,
     phase: migrationPhase,
+    /** Missing where it is `pre-copy`. */
+    switchover: switchover.optional(),
     dirtyRateBytesPerS: z.number(),
     rounds: z.number(),
     /** How much the guest's processor is slowed so that the move can end, 0 to 99. */

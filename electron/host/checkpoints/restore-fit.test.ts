@@ -15,6 +15,7 @@ function room(changes: Partial<DockCapabilities> = {}, more: Partial<RestoreRoom
       appVersion: '1',
       qemuVersion: '10.0.2',
       qemuProblem: null,
+      postCopyProblem: null,
       machineTypes: ['pc-q35-10.0', 'pc-q35-7.2'],
       accelerator: { kind: 'tcg', sentence: 'Guests are emulated.' },
       cpuModels: [],

@@ -7,7 +7,6 @@
  * between the two. Its system clock goes on from the instant of the checkpoint until the guest sets it itself (NTP, or
  * `hwclock --hctosys`); there is no agent in the guest that could be told.
  */
-import { readFile } from 'node:fs/promises'
 import { fail, isCode } from '../../../shared/errors/index.ts'
 import type { Clock } from '../../platform/clock.ts'
 import {
@@ -18,6 +17,7 @@ import {
   unixUri,
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
+import { whatWouldAllowIt } from '../../qemu/post-copy-probe.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import { cont, queryStatus } from '../../qemu/qmp/commands.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
@@ -30,7 +30,6 @@ export type MemoryRoute =
   | { how: 'whole'; slowSentence: string }
 
 const instantly = ['events', 'postcopy-ram'] as const
-const settingPath = '/proc/sys/vm/unprivileged_userfaultfd'
 /** Fetching everything takes as long as it takes; a person can cancel. */
 const fetchTimeoutMs = 7 * 24 * 3600 * 1000
 /** For the devices, and what little memory loading them touches, over the slowest link. */
@@ -40,7 +39,7 @@ const lookEveryMs = 10
 /** Asks the very QEMU that is to take the memory, by switching it on. @throws qemu.silent, qemu.gone */
 export async function chooseRoute(
   qmp: QmpSession,
-  readSetting: (path: string) => Promise<string> = (path) => readFile(path, 'utf8'),
+  readSetting?: (path: string) => Promise<string>,
 ): Promise<MemoryRoute> {
   try {
     await setCapabilities(qmp, instantly)
@@ -48,25 +47,9 @@ export async function chooseRoute(
   } catch (error) {
     if (!isCode(error, 'qemu.command_failed')) throw error
     await setCapabilities(qmp, ['events'])
-    return { how: 'whole', slowSentence: await slowSentence(qmp, readSetting) }
+    const slow = 'All of it is fetched before the guest runs.'
+    return { how: 'whole', slowSentence: `${slow} ${await whatWouldAllowIt(qmp, readSetting)}` }
   }
-}
-
-/** QEMU says only that it is not supported. */
-async function slowSentence(
-  { version }: Pick<QmpSession, 'version'>,
-  readSetting: (path: string) => Promise<string>,
-): Promise<string> {
-  const slow = 'All of it is fetched before the guest runs.'
-  const setting = await readSetting(settingPath).catch(() => null)
-  if (setting === null)
-    return `${slow} A Linux kernel that brings memory in late (userfaultfd) would let it run at once.`
-  if (setting.trim() !== '0') return `${slow} QEMU on this PC cannot let it run at once.`
-  // QEMU opens the device since 8.1 (util/userfaultfd.c).
-  const { major, minor } = version.qemu
-  const hasDevice = major > 8 || (major === 8 && minor >= 1)
-  const device = hasDevice ? ', or with a udev rule that lets users open /dev/userfaultfd' : ''
-  return `${slow} The administrator can let it run at once with: sudo sysctl vm.unprivileged_userfaultfd=1${device}`
 }
 
 /**

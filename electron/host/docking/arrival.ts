@@ -10,6 +10,7 @@ import type { LocalGuest } from '../guests/local-guest.ts'
 import { type Memory, residentBytes } from '../memory.ts'
 import type { Journal, JournalStage } from './journal.ts'
 import type { GuestOffer } from './messages.ts'
+import type { RestReceiver } from './post-copy-arrival.ts'
 import type { Visit } from './visits.ts'
 
 export class Arrival {
@@ -24,6 +25,8 @@ export class Arrival {
   #queue: Promise<unknown> = Promise.resolve()
   /** What rebuilds its memory; null where that comes as QEMU sends it. */
   visit: Visit | null = null
+  /** What takes its memory where it comes before all of that (post-copy), or may. */
+  rest: RestReceiver | null = null
   /** Started for this arrival, or found again; may have ended since. */
   process: QemuProcess | null = null
   /** Set when it is let go after the switchover and the source has not said that it keeps the guest. */

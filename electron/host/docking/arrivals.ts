@@ -17,24 +17,29 @@ import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import {
   clearCapabilities,
+  postCopyCapabilities,
   setCapabilities,
   startIncoming,
   unixUri,
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
+import type { QemuProcess } from '../../qemu/process.ts'
 import { announceSelf, cont } from '../../qemu/qmp/commands.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
 import { setGuestClock } from '../guests/guest-clock.ts'
 import type { GuestMachine } from '../guests/guest-environment.ts'
 import type { Guests } from '../guests/guests.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
+import type { Operations } from '../operations.ts'
 import { Arrival } from './arrival.ts'
 import { blockedValues, findBlockers } from './arrival-check.ts'
 import { assertArrived, assertOffered, clearAway, createTops, lacking } from './arrival-steps.ts'
 import { Commits } from './commits.ts'
 import type { Faults } from './faults.ts'
 import { Journal } from './journal.ts'
-import type { CheckAnswer, DestinationStage, GuestOffer, StreamHeader } from './messages.ts'
+import type { CheckAnswer, DestinationStage, GuestOffer, RecoverAnswer, StreamHeader } from './messages.ts'
 import { missingBytes, unchangingFiles } from './offer.ts'
+import { awaitDevices, expectPostCopy, followRest, mayFetch, RestReceiver } from './post-copy-arrival.ts'
 import { relayToQemu } from './relay.ts'
 import { memoryWindow } from './tuning.ts'
 import type { Visits } from './visits.ts'
@@ -43,6 +48,7 @@ export interface ArrivalsOptions {
   journalDir: string
   dockName: () => string
   guests: Guests
+  operations: Operations
   machine: GuestMachine
   layers: LayerStore
   bootFiles: BootFileStore
@@ -152,16 +158,26 @@ export class Arrivals {
 
   /**
    * Starts QEMU in wait: its disks exported for the mirror, its ear open for memory.
-   * @param pages whether the source would send pages @returns whether it may
+   * @param how `pages`: the source would send pages; `postCopy`: the guest before all of its memory
+   * @returns whether pages may come @throws migration.post_copy_impossible
    */
-  async launch(from: From, migrationId: string, pages: boolean): Promise<boolean> {
+  async launch(
+    from: From,
+    migrationId: string,
+    { pages, postCopy }: { pages: boolean; postCopy: boolean },
+  ): Promise<boolean> {
     const arrival = this.#of(from, migrationId)
     return await arrival.exclusively(async () => {
       const { guest } = arrival
       const process = await guest.launch(true)
       arrival.process = process
       process.onExit((exit) => this.#onExit(arrival, exit.stderrTail))
-      await setCapabilities(process.qmp)
+      if (postCopy) {
+        const names = { name: guest.name, dock: this.#options.dockName() }
+        await expectPostCopy(process.qmp, postCopyCapabilities, names)
+        const rest = this.#restOf(arrival, process)
+        arrival.cleanup.add('close the memory channel', async () => rest.cut())
+      } else await setCapabilities(process.qmp)
       const nodes = guest.definition.disks.map((disk) => disk.nodeName)
       if (nodes.length > 0) await exportForMirror(process.qmp, nodes, process.sockets.nbd)
       await startIncoming(process.qmp, unixUri(process.sockets.incoming))
@@ -197,6 +213,8 @@ export class Arrivals {
 
   /** Accepts a channel that brings a part of a guest. @returns what takes the bytes */
   async accept(from: From, header: StreamHeader): Promise<(stream: Duplex) => void> {
+    const rest = this.commits.rest(from.dockId, header.migrationId)
+    if (rest !== null && header.kind === 'memory') return (stream) => rest.join(stream)
     const arrival = this.#of(from, header.migrationId)
     switch (header.kind) {
       case 'layer':
@@ -214,6 +232,8 @@ export class Arrivals {
       }
       case 'memory': {
         const { incoming } = arrival.requireProcess().sockets
+        const { rest: first } = arrival
+        if (first !== null) return (stream) => first.join(stream)
         const path = arrival.visit === null ? incoming : `${incoming}.relay`
         return (stream) => this.#join(arrival, path, new WindowedJoint(stream, { window: memoryWindow }))
       }
@@ -231,23 +251,25 @@ export class Arrivals {
     const arrival = this.#of(from, migrationId)
     const { qmp } = arrival.requireProcess()
     const either = AbortSignal.any([signal, arrival.signal])
-    await waitForMigrationStatus(qmp, ['completed'], { timeoutMs: loadTimeoutMs, signal: either })
+    const options = { timeoutMs: loadTimeoutMs, signal: either }
+    if (arrival.rest !== null) await awaitDevices(qmp, this.#options.clock, options)
+    else await waitForMigrationStatus(qmp, ['completed'], options)
     if (arrival.guest.definition.disks.length > 0) await endExport(qmp)
     arrival.markLoaded()
   }
 
   /**
    * The source has given the guest away: it runs here now. May be called again by a source that missed the answer.
-   * @returns the time in milliseconds until it ran
+   * @param fetches some of its memory may still be at the source @returns the time in milliseconds until it ran
    * @throws qemu.gone when what had arrived is lost: then this side has let go of it and the source may run on
    */
-  async commit(from: From, migrationId: string, run: boolean): Promise<number> {
+  async commit(from: From, migrationId: string, run: boolean, fetches: boolean): Promise<number> {
     if (this.commits.has(from.dockId, migrationId)) return 0
     const arrival = this.#of(from, migrationId)
     try {
       const ranAfterMs = await arrival.exclusively(async () => {
         arrival.requireProcess()
-        return await this.#take(arrival, run)
+        return await this.#take(arrival, run, fetches)
       })
       await this.#options.faults?.at('committed')
       return ranAfterMs
@@ -259,28 +281,67 @@ export class Arrivals {
 
   /** A person decides that the guest is this dock's. @throws migration.not_arrived when a part is missing */
   async takeHere(arrival: Arrival): Promise<void> {
-    await arrival.exclusively(async () => void (await this.#take(arrival, true)))
+    const { process } = arrival
+    await arrival.exclusively(async () => {
+      await this.#take(arrival, true, process !== null && (await mayFetch(process.qmp)))
+    })
   }
 
   /** The guest runs first; that it does is remembered before anyone is told. */
-  async #take(arrival: Arrival, run: boolean): Promise<number> {
+  async #take(arrival: Arrival, run: boolean, fetches: boolean): Promise<number> {
     const { journal, guest, process, migrationId } = arrival
     if (process !== null && !arrival.loaded) await assertArrived(guest.name, process.qmp)
     arrival.markLoaded()
     const startedMs = this.#options.clock.monotonicMs()
     if (process !== null && run) await cont(process.qmp)
     const ranAfterMs = this.#options.clock.monotonicMs() - startedMs
-    if (journal.stage !== 'committed') await journal.record('committed')
+    const rest = process !== null && fetches ? this.#restOf(arrival, process) : null
+    const stage = rest === null ? 'committed' : 'fetching'
+    if (journal.stage !== stage) await journal.record(stage)
     this.#arrivals.delete(migrationId)
-    this.commits.add(journal, this.#settleIn(arrival, run))
+    const settledIn = this.#settleIn(arrival, run, rest === null)
     arrival.visit?.keep()
     guest.setOperation(null)
+    if (rest === null) this.commits.add(journal, settledIn)
+    else this.#follow(journal, guest, rest, settledIn)
     guest.setState(process === null ? { kind: 'stopped' } : { kind: run ? 'running' : 'paused' })
     return ranAfterMs
   }
 
+  /** The guest runs here and lacks memory: the commit is remembered until it has all of it, or never will. */
+  #follow(journal: Journal, guest: LocalGuest, rest: RestReceiver, settledIn: Promise<void>): void {
+    const { operations, log, dockName } = this.#options
+    const followed = followRest({ journal, guest, rest, operations, log, dockName: dockName() })
+    this.commits.add(
+      journal,
+      Promise.all([settledIn, followed]).then(() => undefined),
+      rest,
+    )
+  }
+
+  #restOf(arrival: Arrival, process: QemuProcess): RestReceiver {
+    const { migrationId, dockId } = arrival
+    const { clock, log } = this.#options
+    arrival.rest ??= new RestReceiver({ migrationId, dockId, process, clock, log })
+    return arrival.rest
+  }
+
+  /** The source found the link broken while memory was on its way. @throws migration.not_found */
+  async recover(from: From, migrationId: string): Promise<RecoverAnswer> {
+    const known = this.commits.rest(from.dockId, migrationId)
+    if (known !== null) return await known.listenAgain()
+    if (this.commits.has(from.dockId, migrationId)) return { kind: 'over', how: 'whole' }
+    const arrival = this.#of(from, migrationId)
+    return await this.#restOf(arrival, arrival.requireProcess()).listenAgain()
+  }
+
+  /** The QEMU that had the rest of a guest's memory has ended. @returns whether that lost anything */
+  async restLost(dockId: string, migrationId: string): Promise<boolean> {
+    return (await this.commits.rest(dockId, migrationId)?.giveUp()) === 'lost'
+  }
+
   /** What may be done after the guest runs. @throws when the record could not be written */
-  async #settleIn({ guest, process }: Arrival, run: boolean): Promise<void> {
+  async #settleIn({ guest, process }: Arrival, run: boolean, isWhole: boolean): Promise<void> {
     const { log } = this.#options
     const told = (error: unknown): void =>
       log.error('a guest that arrived was not fully settled', { guestId: guest.id, error })
@@ -289,7 +350,7 @@ export class Arrivals {
       void setGuestClock(guest.definition, process, this.#options)
     }
     await guest.changeRecord({ arrival: null, ...(process === null ? { bootedAtMs: null } : {}) })
-    if (process !== null) await clearCapabilities(process.qmp).catch(told)
+    if (process !== null && isWhole) await clearCapabilities(process.qmp).catch(told)
     await guest.refreshDiskUse().catch(told)
   }
 
@@ -310,7 +371,10 @@ export class Arrivals {
   async stage(dockId: string, migrationId: string): Promise<DestinationStage> {
     // `unknown` is final: it is not said while a commit that was under way may still win.
     await this.#leaving.get(migrationId)?.left
-    if (this.commits.has(dockId, migrationId)) return 'committed'
+    if (this.commits.has(dockId, migrationId)) {
+      const end = this.commits.rest(dockId, migrationId)?.end
+      return end === null ? 'fetching' : 'committed'
+    }
     const arrival = this.#arrivals.get(migrationId)
     if (arrival === undefined || arrival.dockId !== dockId) return 'unknown'
     return arrival.stage === 'switching' ? 'switching' : 'preparing'
@@ -344,7 +408,8 @@ export class Arrivals {
     const guest = guests.find(guestId)
     const arriving = guest !== null && guest.record.arrival?.migrationId === migrationId ? guest : null
     if (arriving === null) {
-      if (journal.stage === 'committed') this.commits.add(journal, Promise.resolve())
+      if (journal.stage === 'fetching') this.#takeUpRest(journal, guest)
+      else if (journal.stage === 'committed') this.commits.add(journal, Promise.resolve())
       else await journal.remove()
       return
     }
@@ -355,13 +420,29 @@ export class Arrivals {
     this.#arrivals.set(migrationId, arrival)
     log.info('an arrival is taken up', { guestId, stage: journal.stage, state: arriving.state.kind })
     // It is never let run before the commit: a guest that runs has been committed.
-    if (journal.stage === 'committed' || arriving.state.kind === 'running') {
-      await arrival.exclusively(() => this.#take(arrival, arriving.state.kind === 'running'))
+    const isTaken = journal.stage === 'committed' || journal.stage === 'fetching'
+    if (isTaken || arriving.state.kind === 'running') {
+      const fetches = journal.stage !== 'committed'
+      await arrival.exclusively(() => this.#take(arrival, arriving.state.kind === 'running', fetches))
     } else if (journal.stage === 'open') await this.#letGo(arrival)
     else {
       arriving.setOperation(migrationId)
       showUnsettled(arrival)
     }
+  }
+
+  /** Its QEMU has lived on without a host, waiting for memory, or has died meanwhile. */
+  #takeUpRest(journal: Journal, guest: LocalGuest | null): void {
+    const { migrationId, otherDockId: dockId } = journal.head
+    const { clock, log } = this.#options
+    if (guest === null || guest.process === null) {
+      const lost = new RestReceiver({ migrationId, dockId, process: null, clock, log })
+      void lost.watch()
+      this.commits.add(journal, Promise.resolve(), lost)
+      return
+    }
+    const rest = new RestReceiver({ migrationId, dockId, process: guest.process, clock, log })
+    this.#follow(journal, guest, rest, Promise.resolve())
   }
 
   #of(from: From, migrationId: string): Arrival {

@@ -1,5 +1,6 @@
 /** Single steps of a departure that need little of it. */
 import type { Duplex } from 'node:stream'
+import { fail } from '../../../shared/errors/index.ts'
 import { sendLayer } from '../../disk/layer-transfer.ts'
 import type { MirrorJob } from '../../disk/mirror.ts'
 import type { DepartureMeter } from './departure-meter.ts'
@@ -39,6 +40,16 @@ export async function sendMissing(offer: GuestOffer, sending: Sending): Promise<
       stream.destroy()
     }
   }
+}
+
+/** As the other dock tells of itself; its QEMU has the last word. @throws migration.post_copy_impossible */
+export function assertTakesPostCopy(
+  { store }: Pick<DockingParts, 'store'>,
+  name: string,
+  to: { dockId: string; name: string },
+): void {
+  const why = store.state.docks.find((dock) => dock.id === to.dockId)?.capabilities?.postCopyProblem ?? null
+  if (why !== null) throw fail('migration.post_copy_impossible', { name, dock: to.name, why })
 }
 
 /** Resolves when the signal fires. */

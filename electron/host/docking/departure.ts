@@ -7,16 +7,19 @@
 import type { Duplex } from 'node:stream'
 import { fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import type { MemoryTransfer } from '../../../shared/models/migration.ts'
-import type { MigrationPhase, MigrationResult } from '../../../shared/models/operation.ts'
+import type { MigrationPhase, MigrationResult, Switchover } from '../../../shared/models/operation.ts'
 import { type MirrorJob, startMirror } from '../../disk/mirror.ts'
 import { plainJoint } from '../../docks/joint.ts'
 import type { WindowedJoint } from '../../docks/windowed-joint.ts'
 import {
   continueFromPreSwitchover,
+  migrationCapabilities,
+  postCopyCapabilities,
   queryMigration,
   setCapabilities,
   setParameters,
   startMigration,
+  startPostCopy,
   unixUri,
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
@@ -27,7 +30,7 @@ import type { LocalGuest } from '../guests/local-guest.ts'
 import type { RunningOperation } from '../operations.ts'
 import { blockedValues } from './arrival-check.ts'
 import { DepartureMeter } from './departure-meter.ts'
-import { endMirror, once, sendMissing } from './departure-steps.ts'
+import { assertTakesPostCopy, endMirror, once, sendMissing } from './departure-steps.ts'
 import { resumeHere } from './ensure-running.ts'
 import type { FaultPoint } from './faults.ts'
 import type { Heartbeats } from './heartbeats.ts'
@@ -37,13 +40,15 @@ import type { GuestOffer, StreamHeader } from './messages.ts'
 import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
 import { relayFromQemu } from './relay.ts'
-import { pollEveryMs, reasonMs, stallMs } from './tuning.ts'
+import { type RestHooks, restHooks } from './rests.ts'
+import { pollEveryMs, postCopyRounds, reasonMs, stallMs, switchoverPostCopyBytesPerS } from './tuning.ts'
 
 export interface Move {
   guest: LocalGuest
   to: DepartureTarget
   operation: RunningOperation
   transfer: MemoryTransfer
+  switchover: Switchover
 }
 
 export interface DepartureTarget {
@@ -60,6 +65,8 @@ export interface DepartureEnd {
   journal: Journal
   /** Why it is unsettled; null when it moved. */
   error: WdockError | null
+  /** What serves the memory that the other side still lacks. Null where it has all. */
+  rest: RestHooks | null
   finish: () => MigrationResult
 }
 
@@ -72,6 +79,7 @@ export class Departure {
   readonly #guest: LocalGuest
   readonly #to: DepartureTarget
   readonly #operation: RunningOperation
+  readonly #isPostCopy: boolean
   readonly #meter: DepartureMeter
   readonly #memory: MemoryCrossing
   /** Fires on cancel, on a lost link, and when the destination reports a failure. */
@@ -79,12 +87,14 @@ export class Departure {
   readonly #heartbeats: Heartbeats
   #calm: () => void = () => undefined
   #stoppedAtMs: number | null = null
+  #askedToGoOver = false
   #memoryStartedAtMs = 0
   /** The guest could not be brought back just now: the journal must tell the next start. */
   #keepJournal = false
 
   constructor(parts: DockingParts, heartbeats: Heartbeats, move: Move) {
-    const { guest, to, operation, transfer } = move
+    const { guest, to, operation, switchover } = move
+    this.#isPostCopy = switchover === 'post-copy'
     this.#parts = parts
     this.#heartbeats = heartbeats
     this.#guest = guest
@@ -97,7 +107,9 @@ export class Departure {
       guest,
       to,
       operation,
-      transfer,
+      // A page that a guest waits for must not wait for the codec.
+      transfer: this.#isPostCopy ? 'plain' : move.transfer,
+      keepsQemu: this.#isPostCopy,
       meter: this.#meter,
       onFailure,
     })
@@ -152,15 +164,19 @@ export class Departure {
     this.#phase('preparing')
     await this.#at('preparing')
     await this.#memory.choose(process)
-    const launch = { migrationId: this.#operation.id, pages: this.#memory.usesPages }
+    const launch = {
+      migrationId: this.#operation.id,
+      pages: this.#memory.usesPages,
+      postCopy: this.#isPostCopy,
+    }
     const options = { timeoutMs: launchTimeoutMs, signal: this.#stop.signal }
     const ready = await this.#parts.calls.ask(this.#to.dockId, 'docking.launch', launch, options)
     if (!ready.pages) await this.#memory.refused()
     await this.#at('launched')
     const mirrors = await this.#mirrorDisks(process)
     const memory = await this.#copyMemory(process, wasRunning)
-    await this.#switchOver(process, mirrors, memory)
-    return await this.#giveAway(journal, wasRunning)
+    const isWhole = await this.#switchOver(process, mirrors, memory)
+    return await this.#giveAway(journal, wasRunning, isWhole ? null : memory)
   }
 
   async #letGo(): Promise<void> {
@@ -170,6 +186,7 @@ export class Departure {
 
   async #check(): Promise<GuestOffer> {
     this.#phase('checking')
+    if (this.#isPostCopy) assertTakesPostCopy(this.#parts, this.#guest.name, this.#to)
     const { layers, bootFiles, calls } = this.#parts
     const offer = await makeOffer(this.#guest, layers, bootFiles)
     const answer = await calls.ask(this.#to.dockId, 'docking.check', offer, { signal: this.#stop.signal })
@@ -253,8 +270,9 @@ export class Departure {
     this.#phase('copying-memory')
     const stream = await this.#openStream('memory', { kind: 'memory', migrationId })
     const joint = await this.#memory.open(process, stream)
-    await setCapabilities(qmp)
-    await setParameters(qmp, this.#memory.parameters)
+    await setCapabilities(qmp, this.#isPostCopy ? postCopyCapabilities : migrationCapabilities)
+    const unasked = this.#isPostCopy ? { maxPostCopyBytesPerSecond: switchoverPostCopyBytesPerS } : {}
+    await setParameters(qmp, { ...this.#memory.parameters, ...unasked })
     const stopListening = qmp.onEvent((event) => {
       if (event.name === 'STOP') this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
     })
@@ -288,7 +306,11 @@ export class Departure {
   }
 
   async #watchMemory(qmp: QmpSession, joint: WindowedJoint): Promise<void> {
-    await this.#memory.look(qmp, joint)
+    const { dirtySyncCount } = await this.#memory.look(qmp, joint)
+    if (this.#isPostCopy && !this.#askedToGoOver && dirtySyncCount >= postCopyRounds) {
+      this.#askedToGoOver = true
+      await startPostCopy(qmp)
+    }
     const stats = joint.stats()
     const quietMs = performance.now() - (stats.lastAckAtMs ?? this.#memoryStartedAtMs)
     if (quietMs > stallMs && stats.sentBytes > stats.ackedBytes) {
@@ -296,12 +318,15 @@ export class Departure {
     }
   }
 
-  /** The guest stands still: mirrors end in step, device state crosses, the other side loads it, paused. */
+  /**
+   * The guest stands still: mirrors end in step, device state crosses, the other side loads it, paused.
+   * @returns whether it has all of its memory there
+   */
   async #switchOver(
     process: QemuProcess,
     mirrors: readonly MirrorJob[],
     memory: WindowedJoint,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { id: migrationId } = this.#operation
     const { qmp } = process
     this.#phase('switching-over')
@@ -310,17 +335,19 @@ export class Departure {
     const loaded = this.#ask('docking.await-loaded', { migrationId }, longMs)
     loaded.catch(() => undefined)
     await continueFromPreSwitchover(qmp)
-    await waitForMigrationStatus(qmp, ['completed'], {
-      timeoutMs: launchTimeoutMs,
-      signal: this.#stop.signal,
-    })
+    // What is left of memory may have been so little that QEMU sent it along.
+    const wanted = this.#isPostCopy ? (['completed', 'postcopy-active'] as const) : (['completed'] as const)
+    const { signal } = this.#stop
+    const status = await waitForMigrationStatus(qmp, wanted, { timeoutMs: launchTimeoutMs, signal })
     await loaded
-    this.#meter.memoryDone(await queryMigration(qmp), memory.stats())
+    const isWhole = status === 'completed'
+    if (isWhole) this.#meter.memoryDone(await queryMigration(qmp), memory.stats())
     await this.#at('loaded')
+    return isWhole
   }
 
   /** The point of no return. */
-  async #giveAway(journal: Journal, wasRunning: boolean): Promise<DepartureEnd> {
+  async #giveAway(journal: Journal, wasRunning: boolean, rest: WindowedJoint | null): Promise<DepartureEnd> {
     const { calls, clock, faults } = this.#parts
     const { dockId } = this.#to
     this.#stop.signal.throwIfAborted()
@@ -330,7 +357,8 @@ export class Departure {
     let error: WdockError | null = null
     try {
       await faults?.at('given-away')
-      await calls.ask(dockId, 'docking.commit', { migrationId: journal.head.migrationId, run: wasRunning })
+      const { migrationId } = journal.head
+      await calls.ask(dockId, 'docking.commit', { migrationId, run: wasRunning, fetches: rest !== null })
       await faults?.at('answered')
     } catch (cause) {
       const { message, detail } = toWdockError(cause)
@@ -341,9 +369,10 @@ export class Departure {
     this.#memory.givenAway(error === null)
     const { answerMs } = this.#memory
     const downtimeMs = clock.monotonicMs() - (this.#stoppedAtMs ?? clock.monotonicMs()) - answerMs
-    this.#phase('finishing')
+    this.#phase(rest === null ? 'finishing' : 'fetching-rest')
     const finish = (): MigrationResult => this.#meter.result(Math.max(0, downtimeMs))
-    return { kind: error === null ? 'moved' : 'unsettled', journal, error, finish }
+    const kind = error === null ? 'moved' : 'unsettled'
+    return { kind, journal, error, rest: rest === null ? null : restHooks(this.#meter, rest), finish }
   }
 
   /** Waits for `end`, looking every moment, and gives up when the move is to stop. */

@@ -6,18 +6,25 @@
 import type { Duplex } from 'node:stream'
 import { errorFromShape, fail, isCode, toWdockError, type WdockError } from '../../../shared/errors/index.ts'
 import type { GuestState } from '../../../shared/models/guest.ts'
-import type { MemoryTransfer, MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
-import { type Operation, operation as operationSchema } from '../../../shared/models/operation.ts'
+import type { MigrationCheck, MigrationRequest } from '../../../shared/models/migration.ts'
+import {
+  type MigrationPhase,
+  type Operation,
+  operation as operationSchema,
+} from '../../../shared/models/operation.ts'
 import type { From } from '../../docks/dock-net.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { hasEnded, type RunningOperation } from '../operations.ts'
 import { Arrivals } from './arrivals.ts'
 import { Departure, type DepartureEnd, type DepartureTarget } from './departure.ts'
+import { DepartureMeter } from './departure-meter.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { MigrationHistory } from './history.ts'
+import type { Journal, JournalHead } from './journal.ts'
 import { type DestinationStage, failedEvent, letGoEvent, streamHeader, warmHeader } from './messages.ts'
 import { Outcomes } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
+import { type RestHooks, Rests, restHooks } from './rests.ts'
 import { Settling } from './settling.ts'
 import { arrivingHeartbeatMs } from './tuning.ts'
 import { willItMove } from './will-it-move.ts'
@@ -31,9 +38,12 @@ export class Docking {
   readonly #parts: DockingParts
   readonly #outcomes: Outcomes
   readonly #arrivals: Arrivals
+  readonly #rests: Rests
   readonly #settling: Settling
   readonly #heartbeats: Heartbeats
   readonly #departures = new Map<string, Departure>()
+  /** Moves of an earlier host of which this one serves the rest of the memory. */
+  readonly #resumed = new Set<string>()
   /** Moves that other docks drive and that are shown here, each with what ends the close watch on its dock. */
   readonly #watched = new Map<string, () => void>()
   #closed = false
@@ -49,8 +59,10 @@ export class Docking {
       tellFailed: (dockId, migrationId, error) =>
         calls.net.emit(dockId, 'docking.failed', { migrationId, error: error.toJSON() }),
     })
-    this.#settling = new Settling(parts, this.#arrivals, {
-      isDeparting: (id) => this.#departures.has(id),
+    this.#rests = new Rests(parts)
+    this.#settling = new Settling(parts, this.#arrivals, this.#rests, {
+      isDeparting: (id) => this.#departures.has(id) || this.#resumed.has(id),
+      fetches: (journal) => this.#serveOn(journal),
       settled: (head, at) => this.#outcomes.settled(head, at),
     })
     this.#serve()
@@ -60,6 +72,7 @@ export class Docking {
   /** Takes up what an earlier host left open. */
   async start(): Promise<void> {
     await this.#settling.takeUp()
+    for (const head of this.#arrivals.commits.fetching()) this.#parts.operations.mirror(this.#waiting(head))
     this.#outcomes.start()
   }
 
@@ -67,6 +80,7 @@ export class Docking {
   async close(): Promise<void> {
     this.#closed = true
     this.#settling.close()
+    this.#rests.close()
     await this.#parts.operations.stopAll(closeWithinMs)
     await this.#arrivals.close()
   }
@@ -87,13 +101,11 @@ export class Docking {
     const { calls } = this.#parts
     const here = calls.net.id
     if (request.fromDockId === here && request.toDockId !== here) {
-      return { operationId: this.#depart(request.guestId, this.#target(request.toDockId), request.transfer) }
+      return { operationId: this.#depart(request, this.#target(request.toDockId)) }
     }
     if (request.toDockId !== here || request.fromDockId === here) throw notBetween()
-    return await calls.ask(request.fromDockId, 'docking.pull', {
-      guestId: request.guestId,
-      transfer: request.transfer,
-    })
+    const { guestId, transfer, switchover } = request
+    return await calls.ask(request.fromDockId, 'docking.pull', { guestId, transfer, switchover })
   }
 
   /** Cancels an operation of this dock, or of the dock that drives it. */
@@ -128,7 +140,8 @@ export class Docking {
     return { dockId, name: dock.name }
   }
 
-  #depart(guestId: string, to: DepartureTarget, transfer: MemoryTransfer = 'auto'): string {
+  #depart(asked: Asked, to: DepartureTarget): string {
+    const { guestId, transfer = 'auto', switchover = 'pre-copy' } = asked
     const { guests, operations, calls, random } = this.#parts
     if (this.#closed) throw fail('dock.unreachable', { dock: calls.net.name })
     const guest = guests.get(guestId)
@@ -143,16 +156,8 @@ export class Docking {
         guestId,
         guestName: guest.name,
         work: {
-          kind: 'migration',
-          fromDockId: calls.net.id,
-          toDockId: to.dockId,
-          phase: 'checking',
-          dirtyRateBytesPerS: 0,
-          rounds: 0,
-          throttlePercent: 0,
-          transfer: null,
-          samples: [],
-          result: null,
+          ...newWork(calls.net.id, to.dockId, 'checking'),
+          ...(switchover === 'post-copy' ? { switchover } : {}),
         },
       },
       async (running) => {
@@ -161,6 +166,7 @@ export class Docking {
           to,
           operation: running,
           transfer,
+          switchover,
         })
         this.#departures.set(migrationId, departure)
         try {
@@ -190,16 +196,75 @@ export class Docking {
 
   /** The guest was given away: its copy here goes when the other dock has it. @throws migration.unsettled */
   async #end(end: DepartureEnd, to: DepartureTarget): Promise<void> {
-    if (end.kind === 'moved') {
-      end.finish()
-      await this.#settling.handedOver(end.journal)
-      return
+    const { journal, rest } = end
+    const { guestName: name } = journal.head
+    if (end.kind === 'unsettled') {
+      const settled = await this.#settling.sourceIsUnsettled(journal)
+      if (settled === 'here') throw fail('migration.destination_died', { name, dock: to.name })
+      if (settled === 'open') throw end.error ?? fail('migration.unsettled', { name, dock: to.name })
+      if (settled === 'there') {
+        end.finish()
+        return
+      }
     }
-    const { guestName: name } = end.journal.head
-    const settled = await this.#settling.sourceIsUnsettled(end.journal)
-    if (settled === 'there') end.finish()
-    else if (settled === 'here') throw fail('migration.destination_died', { name, dock: to.name })
-    else throw end.error ?? fail('migration.unsettled', { name, dock: to.name })
+    if (rest !== null) await this.#serveRest(journal, rest)
+    end.finish()
+    await this.#settling.handedOver(journal)
+  }
+
+  /** A guest that runs there fetches the rest of its memory from here. @throws migration.memory_lost, migration.unsettled */
+  async #serveRest(journal: Journal, rest: RestHooks): Promise<void> {
+    this.#settling.givenAway(journal)
+    const calm = this.#heartbeats.hurry(journal.head.otherDockId, arrivingHeartbeatMs)
+    try {
+      await this.#rests.serve(journal, rest)
+    } catch (error) {
+      // Nobody needs what is here any more, and the other side has been told.
+      if (isCode(error, 'migration.memory_lost')) await this.#settling.handedOver(journal)
+      throw error
+    } finally {
+      calm()
+    }
+  }
+
+  /** The same for a move that an earlier host began, or that was cut at the handover. */
+  #serveOn(journal: Journal): void {
+    const { guests, operations, calls, clock } = this.#parts
+    const { migrationId: id, guestId, guestName, otherDockId } = journal.head
+    if (this.#closed || operations.find(id) !== null) return
+    this.#resumed.add(id)
+    const stopMirroring = this.#mirrorOperation(id, otherDockId)
+    const work = {
+      ...newWork(calls.net.id, otherDockId, 'waiting-for-link'),
+      switchover: 'post-copy' as const,
+    }
+    const { operation, ended } = operations.run({ id, guestId, guestName, work }, async (running) => {
+      running.pointOfNoReturn()
+      guests.find(guestId)?.setOperation(id)
+      const meter = new DepartureMeter(clock, running)
+      meter.transfer('plain')
+      await this.#serveRest(journal, restHooks(meter, null))
+      await this.#settling.handedOver(journal)
+    })
+    void ended.then(() => {
+      this.#resumed.delete(id)
+      this.#outcomes.ended(operation.view)
+      stopMirroring()
+    })
+  }
+
+  /** A move to here whose source is not there to tell how it gets on. */
+  #waiting({ migrationId: id, guestId, guestName, otherDockId, startedAtMs }: JournalHead): Operation {
+    const work = newWork(otherDockId, this.#parts.calls.net.id, 'waiting-for-link')
+    return {
+      id,
+      guestId,
+      guestName,
+      startedAtMs,
+      state: { kind: 'running', cancellable: false },
+      progress: { doneBytes: 0, totalBytes: null, rateBytesPerS: 0, timeLeft: null },
+      work: { ...work, switchover: 'post-copy' },
+    }
   }
 
   /** Tells the other dock of an operation's progress, at most every 200 ms, and of its end. */
@@ -225,8 +290,8 @@ export class Docking {
       willItMove(this.#parts, guestId, this.#target(from.dockId)),
     )
     calls.serve('docking.check', (_from, offer) => arrivals.check(offer))
-    calls.serve('docking.pull', async (from, { guestId, transfer }) => ({
-      operationId: this.#depart(guestId, this.#target(from.dockId), transfer),
+    calls.serve('docking.pull', async (from, asked) => ({
+      operationId: this.#depart(asked, this.#target(from.dockId)),
     }))
     calls.serve('docking.cancel', async (from, { operationId }) => {
       this.#assertTheirs(from, operationId)
@@ -238,8 +303,8 @@ export class Docking {
       await arrivals.prepare(from, migrationId, offer)
       return {}
     })
-    calls.serve('docking.launch', async (from, { migrationId, pages }) => {
-      return { pages: await arrivals.launch(from, migrationId, pages) }
+    calls.serve('docking.launch', async (from, { migrationId, pages, postCopy = false }) => {
+      return { pages: await arrivals.launch(from, migrationId, { pages, postCopy }) }
     })
     calls.serve('docking.switching', async (from, { migrationId }) => {
       await arrivals.switching(from, migrationId)
@@ -249,9 +314,17 @@ export class Docking {
       await arrivals.awaitLoaded(from, migrationId, signal)
       return {}
     })
-    calls.serve('docking.commit', async (from, { migrationId, run }) => {
+    calls.serve('docking.commit', async (from, { migrationId, run, fetches = false }) => {
       await this.#settling.ready
-      return { ranAfterMs: await arrivals.commit(from, migrationId, run) }
+      return { ranAfterMs: await arrivals.commit(from, migrationId, run, fetches) }
+    })
+    calls.serve('docking.recover', async (from, { migrationId }) => {
+      await this.#settling.ready
+      return await arrivals.recover(from, migrationId)
+    })
+    calls.serve('docking.rest-lost', async (from, { migrationId }) => {
+      await this.#settling.ready
+      return { lost: await arrivals.restLost(from.dockId, migrationId) }
     })
     calls.serve('docking.abort', async (from, { migrationId }) => {
       await this.#settling.ready
@@ -313,7 +386,10 @@ export class Docking {
         if (operation.work.fromDockId !== dockId || hasEnded(operation)) continue
         // What is shown of a move that nobody drives any more must not stay for ever.
         const stage = this.#stageHere(operation, dockId)
-        this.#show(this.#outcomes.lostSight(operation, stage), dockId)
+        if (stage === 'fetching') {
+          const work = { ...operation.work, phase: 'waiting-for-link' as const }
+          this.#show({ ...operation, work }, dockId)
+        } else this.#show(this.#outcomes.lostSight(operation, stage), dockId)
       }
       this.#arrivals
         .linkLost(dockId)
@@ -345,6 +421,7 @@ export class Docking {
 
   /** How far a move that comes here has come. */
   #stageHere({ id, guestId }: Operation, fromDockId: string): DestinationStage {
+    if (this.#arrivals.commits.rest(fromDockId, id)?.end === null) return 'fetching'
     const isOurs = this.#parts.guests.find(guestId)?.record.arrival === null
     if (isOurs || this.#arrivals.commits.has(fromDockId, id)) return 'committed'
     return this.#arrivals.find(id)?.stage === 'switching' ? 'switching' : 'preparing'
@@ -354,6 +431,25 @@ export class Docking {
   #assertTheirs(from: From, operationId: string): void {
     const work = this.#parts.operations.find(operationId)?.view.work
     if (work?.kind !== 'migration' || work.toDockId !== from.dockId) throw fail('migration.not_found')
+  }
+}
+
+type Asked = Pick<MigrationRequest, 'guestId' | 'transfer' | 'switchover'>
+
+type MigrationWork = Extract<Operation['work'], { kind: 'migration' }>
+
+function newWork(fromDockId: string, toDockId: string, phase: MigrationPhase): MigrationWork {
+  return {
+    kind: 'migration',
+    fromDockId,
+    toDockId,
+    phase,
+    dirtyRateBytesPerS: 0,
+    rounds: 0,
+    throttlePercent: 0,
+    transfer: null,
+    samples: [],
+    result: null,
   }
 }
 

@@ -14,6 +14,8 @@ export type FaultPoint =
   | 'loaded'
   /** In the journal of the source; the commit has not been sent. */
   | 'given-away'
+  /** Post-copy, on the source: it runs there, and only what it asks for follows yet. */
+  | 'fetching'
   /** On the destination: the guest runs, the answer has not been sent. */
   | 'committed'
   /** The source has the answer and has forgotten nothing yet. */

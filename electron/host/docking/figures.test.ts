@@ -104,6 +104,7 @@ function facts(change: Change): ArrivalFacts {
     appVersion: '1',
     qemuVersion: '7.2.0',
     qemuProblem: null,
+    postCopyProblem: null,
     machineTypes: ['pc-q35-7.2'],
     accelerator: { kind: 'tcg', sentence: '' },
     cpuModels: [],

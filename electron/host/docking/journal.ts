@@ -38,10 +38,11 @@ export const journalHead = z.discriminatedUnion('side', [
 export type JournalHead = z.infer<typeof journalHead>
 
 /**
- * Source: `open` → `given-away`. Destination: `open` → `switching` → `committed`.
+ * Source: `open` → `given-away`. Destination: `open` → `switching` → `committed`; where it runs before all of its
+ * memory (post-copy) `switching` → `fetching` → `committed`, the last when it has all of it, or never will.
  * From `given-away` on, the source never resumes by itself. Before `switching`, the destination may forget.
  */
-export const journalStage = z.enum(['open', 'given-away', 'switching', 'committed'])
+export const journalStage = z.enum(['open', 'given-away', 'switching', 'fetching', 'committed'])
 export type JournalStage = z.infer<typeof journalStage>
 
 const headBytes = 4096

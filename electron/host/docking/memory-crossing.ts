@@ -10,7 +10,12 @@ import { isCode } from '../../../shared/errors/index.ts'
 import type { MemoryTransfer } from '../../../shared/models/migration.ts'
 import type { VisitStats } from '../../delta/thread-messages.ts'
 import { WindowedJoint } from '../../docks/windowed-joint.ts'
-import { type MigrationParameters, queryMigration, setParameters } from '../../qemu/migration.ts'
+import {
+  type MigrationParameters,
+  type MigrationProgress,
+  queryMigration,
+  setParameters,
+} from '../../qemu/migration.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
@@ -41,6 +46,8 @@ export interface MemoryCrossingOptions {
   to: { dockId: string; name: string }
   operation: RunningOperation
   transfer: MemoryTransfer
+  /** QEMU is not to hear of a broken link by itself: it could not go back from a post-copy then. */
+  keepsQemu: boolean
   meter: DepartureMeter
   /** The codec broke: the move cannot go on. */
   onFailure: (error: unknown) => void
@@ -115,8 +122,12 @@ export class MemoryCrossing {
 
   /** Everything between QEMU's socket and the channel stands when this resolves. */
   async open(process: QemuProcess, channel: Duplex): Promise<WindowedJoint> {
-    const { operation, to } = this.#options
-    const joint = new WindowedJoint(channel, { window: memoryWindow, dock: to.name })
+    const { operation, to, keepsQemu } = this.#options
+    const joint = new WindowedJoint(channel, {
+      window: memoryWindow,
+      dock: to.name,
+      keepsLocal: keepsQemu,
+    })
     this.#joint = joint
     const relay = await relayFromQemu(this.usesPages ? relayPath(process) : process.sockets.outgoing, joint)
     operation.undo.add('close the memory channel', () => relay.close())
@@ -131,13 +142,13 @@ export class MemoryCrossing {
   }
 
   /** Looks how far memory is, tells the meter, and sets QEMU's downtime limit anew where that helps. */
-  async look(qmp: QmpSession, joint: WindowedJoint): Promise<void> {
+  async look(qmp: QmpSession, joint: WindowedJoint): Promise<MigrationProgress> {
     const progress = await queryMigration(qmp)
     const stats = joint.stats()
     this.#options.meter.memoryProgress(progress, stats)
     this.#bestRate.see(stats.ackedBytes, performance.now())
     const codec = this.#pages?.visit.stats ?? null
-    if (this.#pages === null || codec?.role !== 'sender') return
+    if (this.#pages === null || codec?.role !== 'sender') return progress
     this.#stepAsideWhereSlower(this.#pages, codec)
     const limitMs = this.#pages.crossing.see({
       atMs: performance.now(),
@@ -148,9 +159,10 @@ export class MemoryCrossing {
       sentBytes: codec.sentBytes,
       ackedBytes: stats.ackedBytes,
     })
-    if (limitMs === null || limitMs === this.#pages.limitMs) return
+    if (limitMs === null || limitMs === this.#pages.limitMs) return progress
     this.#pages.limitMs = limitMs
     await setParameters(qmp, { downtimeLimitMs: limitMs })
+    return progress
   }
 
   /** The guest has been given away. @param isThere whether the other side has said that it runs there */

@@ -8,6 +8,7 @@ import { dockId } from '../../../shared/models/dock.ts'
 import { guest, guestName } from '../../../shared/models/guest.ts'
 import { bootFile, guestDefinition, layerId } from '../../../shared/models/guest-definition.ts'
 import { memoryTransfer, migrationCheck, migrationRecord } from '../../../shared/models/migration.ts'
+import { switchover } from '../../../shared/models/operation.ts'
 import { warmth } from '../../../shared/models/warmth.ts'
 
 export const migrationId = z.uuid()
@@ -46,15 +47,34 @@ export const checkAnswer = z.object({
 export type CheckAnswer = z.infer<typeof checkAnswer>
 
 export const prepareRequest = z.strictObject({ migrationId, offer: guestOffer })
-/** `pages`: memory is going to come by the page codec. */
-export const launchRequest = z.strictObject({ migrationId, pages: z.boolean() })
-export const commitRequest = z.strictObject({ migrationId, run: z.boolean() })
+/** `pages`: memory is going to come by the page codec. `postCopy`: the guest comes before all of its memory. */
+export const launchRequest = z.strictObject({
+  migrationId,
+  pages: z.boolean(),
+  postCopy: z.boolean().optional(),
+})
+/** `fetches`: some of its memory may still be at the source. */
+export const commitRequest = z.strictObject({
+  migrationId,
+  run: z.boolean(),
+  fetches: z.boolean().optional(),
+})
+/**
+ * `listening`: its QEMU waits for a new `memory` stream. `over`: it waits for nothing from the source any more, as it has
+ * all of its memory (`whole`), was switched off meanwhile (`off`), or its QEMU died (`lost`).
+ */
+export const recoverAnswer = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('listening') }),
+  z.object({ kind: z.literal('over'), how: z.enum(['whole', 'off', 'lost']) }),
+])
+export type RecoverAnswer = z.infer<typeof recoverAnswer>
 
 /**
  * What a destination knows of a migration.
  * `unknown`: never heard of it, or let go of it for good: it will never run this guest because of it.
+ * `fetching`: the guest is its own and still lacks memory that only the source has.
  */
-export const destinationStage = z.enum(['unknown', 'preparing', 'switching', 'committed'])
+export const destinationStage = z.enum(['unknown', 'preparing', 'switching', 'fetching', 'committed'])
 export type DestinationStage = z.infer<typeof destinationStage>
 
 /** What a source knows. `unknown`: it ended without a handover, the guest stayed. */
@@ -121,7 +141,11 @@ export const peerMethods = {
   'docking.will-it-move': { input: z.strictObject({ guestId: z.uuid() }), output: migrationCheck },
   'docking.check': { input: guestOffer, output: checkAnswer },
   'docking.pull': {
-    input: z.strictObject({ guestId: z.uuid(), transfer: memoryTransfer.optional() }),
+    input: z.strictObject({
+      guestId: z.uuid(),
+      transfer: memoryTransfer.optional(),
+      switchover: switchover.optional(),
+    }),
     output: z.object({ operationId: z.uuid() }),
   },
   'docking.cancel': { input: z.strictObject({ operationId: z.uuid() }), output: z.object({}) },
@@ -131,6 +155,10 @@ export const peerMethods = {
   'docking.switching': { input: migrationRef, output: z.object({}) },
   'docking.await-loaded': { input: migrationRef, output: z.object({}) },
   'docking.commit': { input: commitRequest, output: z.object({ ranAfterMs: z.number() }) },
+  /** The link broke while the rest of a guest's memory was on its way. */
+  'docking.recover': { input: migrationRef, output: recoverAnswer },
+  /** The source's QEMU has ended: what the destination lacks of a guest's memory is lost. */
+  'docking.rest-lost': { input: migrationRef, output: z.object({ lost: z.boolean() }) },
   'docking.abort': { input: migrationRef, output: z.object({ stage: destinationStage }) },
   'docking.destination-stage': { input: migrationRef, output: z.object({ stage: destinationStage }) },
   /** How the newest moves from the asked dock to the asking one ended. */

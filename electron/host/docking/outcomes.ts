@@ -146,10 +146,11 @@ export class Outcomes {
 
   #recordOf({ id, guestId, guestName, startedAtMs, state, work }: Operation): MigrationRecord | null {
     if (work.kind !== 'migration' || state.kind === 'running' || state.kind === 'cancelling') return null
-    const { fromDockId, toDockId, result } = work
+    const { fromDockId, toDockId, result, switchover } = work
     const names = { fromDockName: this.#nameOf(fromDockId), toDockName: this.#nameOf(toDockId) }
     const ends = { fromDockId, toDockId, ...names, startedAtMs, endedAtMs: state.endedAtMs }
-    return { id, guestId, guestName, ...ends, outcome: outcomeOf(state, result) }
+    const how = switchover === undefined ? {} : { switchover }
+    return { id, guestId, guestName, ...ends, ...how, outcome: outcomeOf(state, result) }
   }
   #settledRecord(head: JournalHead, known: MigrationRecord | null, at: Settlement): MigrationRecord {
     const { calls, clock } = this.#parts
@@ -216,6 +217,7 @@ function operationOf(record: MigrationRecord): Operation {
       kind: 'migration',
       fromDockId,
       toDockId,
+      ...(record.switchover === undefined ? {} : { switchover: record.switchover }),
       phase: 'checking',
       dirtyRateBytesPerS: 0,
       rounds: 0,

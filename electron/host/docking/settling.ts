@@ -7,21 +7,30 @@
  */
 import { fail, isCode } from '../../../shared/errors/index.ts'
 import type { GuestState } from '../../../shared/models/guest.ts'
+import { queryMigration } from '../../qemu/migration.ts'
+import type { QemuProcess } from '../../qemu/process.ts'
+import type { LocalGuest } from '../guests/local-guest.ts'
 import type { Arrivals } from './arrivals.ts'
 import { ensureRunningHere } from './ensure-running.ts'
 import { type Journal, type JournalHead, readJournals, type UnreadableJournal } from './journal.ts'
 import type { SourceStage } from './messages.ts'
 import type { Settlement } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
+import type { Rests } from './rests.ts'
 
 const retryEveryMs = 5000
 
-/** What became of a guest that was given away: still open, here for good, or there for good. */
-export type Settled = 'open' | 'here' | 'there'
+/**
+ * What became of a guest that was given away: still open, here for good, there for good, or there for good but for
+ * memory that is still to be fetched from here.
+ */
+export type Settled = 'open' | 'here' | 'there' | 'fetching'
 
 export interface SettlingWatcher {
   /** True while this dock works on sending a guest away. */
   isDeparting(migrationId: string): boolean
+  /** A guest that was given away runs there, and this dock must serve the rest of its memory. */
+  fetches(journal: Journal): void
   /** It is certain now on which side the guest of a migration is. */
   settled(head: JournalHead, at: Settlement): void
 }
@@ -29,6 +38,7 @@ export interface SettlingWatcher {
 export class Settling {
   readonly #parts: DockingParts
   readonly #arrivals: Arrivals
+  readonly #rests: Rests
   readonly #watcher: SettlingWatcher
   /** Guests given away, until the other dock has confirmed and this one has let go of its copy. */
   readonly #givenAway = new Map<string, Journal>()
@@ -36,9 +46,10 @@ export class Settling {
   readonly #retry: NodeJS.Timeout
   readonly #ready = Promise.withResolvers<void>()
 
-  constructor(parts: DockingParts, arrivals: Arrivals, watcher: SettlingWatcher) {
+  constructor(parts: DockingParts, arrivals: Arrivals, rests: Rests, watcher: SettlingWatcher) {
     this.#parts = parts
     this.#arrivals = arrivals
+    this.#rests = rests
     this.#watcher = watcher
     this.#retry = setInterval(() => void this.retryAll(), retryEveryMs)
     this.#retry.unref()
@@ -99,6 +110,11 @@ export class Settling {
     }
   }
 
+  /** The other dock runs it and fetches the rest of its memory: the journal is remembered until it has all. */
+  givenAway(journal: Journal): void {
+    this.#givenAway.set(journal.head.migrationId, journal)
+  }
+
   /** The other dock has confirmed: this one lets go of its copy, or tries again later. */
   async handedOver(journal: Journal): Promise<void> {
     this.#givenAway.set(journal.head.migrationId, journal)
@@ -117,7 +133,9 @@ export class Settling {
   /** Another dock is there again: asks it about everything that is open between the two. */
   async met(dockId: string): Promise<void> {
     for (const journal of [...this.#givenAway.values()]) {
-      if (journal.head.otherDockId === dockId) await this.#settleSource(journal)
+      const { migrationId, otherDockId } = journal.head
+      if (otherDockId !== dockId || this.#watcher.isDeparting(migrationId)) continue
+      if ((await this.#settleSource(journal)) === 'fetching') this.#watcher.fetches(journal)
     }
     for (const waiting of this.#arrivals.waiting()) {
       if (waiting.dockId === dockId) await this.#settleDestination(waiting.migrationId, dockId)
@@ -138,6 +156,7 @@ export class Settling {
     await this.#oneAtATime(migrationId, async () => {
       const journal = this.#givenAway.get(migrationId)
       if (journal !== undefined) {
+        this.#assertMayDecide(journal, choice)
         if (choice === 'run-here') await this.#keepHere(journal)
         // The journal stays: the other dock must still hear that the guest is its own.
         else await this.#parts.guests.giveUp(journal.head.guestId)
@@ -150,6 +169,14 @@ export class Settling {
       else await this.#arrivals.discard(migrationId, true)
       this.#watcher.settled(head, choice === 'run-here' ? 'destination' : 'source')
     })
+  }
+
+  /** What has gone over with post-copy runs there for certain. @throws migration.too_late_to_cancel */
+  #assertMayDecide({ head }: Journal, choice: 'run-here' | 'give-up-here'): void {
+    const { guests, calls } = this.#parts
+    if (choice === 'give-up-here' || guests.find(head.guestId)?.state.kind !== 'leaving') return
+    const dock = calls.net.peers().find((peer) => peer.id === head.otherDockId)?.name ?? 'the other PC'
+    throw fail('migration.too_late_to_cancel', { name: head.guestName, dock })
   }
 
   #showUnsettled(journal: Journal): void {
@@ -183,10 +210,13 @@ export class Settling {
         await this.#keepHere(journal)
         return 'here'
       }
-      if (stage !== 'committed') {
+      const fetches = stage !== 'committed' && (await this.#rests.mayHold(journal))
+      if (stage !== 'committed' && stage !== 'fetching') {
         const run = journal.head.side === 'source' && journal.head.wasRunning
-        await calls.ask(otherDockId, 'docking.commit', { migrationId, run })
+        if (fetches) await this.#rests.mend(journal)
+        await calls.ask(otherDockId, 'docking.commit', { migrationId, run, fetches })
       }
+      if (fetches || stage === 'fetching') return 'fetching'
       await this.#letGo(journal)
       return 'there'
     })
@@ -214,7 +244,9 @@ export class Settling {
 
   async #settleCommit(migrationId: string, dockId: string): Promise<void> {
     const { stage } = await this.#parts.calls.ask(dockId, 'docking.source-stage', { migrationId })
-    if (stage === 'unknown') await this.#arrivals.commits.forget(dockId, migrationId)
+    if (stage !== 'unknown') return
+    await this.#arrivals.restLost(dockId, migrationId)
+    await this.#arrivals.commits.forget(dockId, migrationId)
   }
 
   /** The guest is and stays this dock's. */
@@ -228,14 +260,32 @@ export class Settling {
       guest.setOperation(null)
       if (guest.process === null) guest.setState({ kind: 'stopped' })
       else {
-        await ensureRunningHere(guest.process, guest.definition, wasRunning)
-        await guest.readStatus()
+        await this.#runOnHere(guest, guest.process, journal, wasRunning)
       }
     }
     await journal.remove()
     this.#givenAway.delete(migrationId)
     log.info('a guest stays here', { guestId, migrationId })
     this.#watcher.settled(journal.head, 'source')
+  }
+
+  /** A QEMU whose post-copy was broken off never runs again without the other side. */
+  async #runOnHere(
+    guest: LocalGuest,
+    process: QemuProcess,
+    { head }: Journal,
+    wasRunning: boolean,
+  ): Promise<void> {
+    if ((await queryMigration(process.qmp)).status !== 'postcopy-paused') {
+      await ensureRunningHere(process, guest.definition, wasRunning)
+      await guest.readStatus()
+      return
+    }
+    await guest.discardProcess()
+    const dock = this.#parts.calls.net.peers().find((peer) => peer.id === head.otherDockId)?.name
+    const values = { name: guest.name, dock: dock ?? 'the other PC' }
+    guest.setState({ kind: 'failed', error: fail('migration.memory_lost_here', values).toJSON() })
+    await guest.changeRecord({ bootedAtMs: null })
   }
 
   /** Asks every dock that is there about what is open. Never rejects. */

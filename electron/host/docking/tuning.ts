@@ -40,6 +40,15 @@ export const codecBytesPerS = 800e6
 /** The same over a slow link, for a guest that changes too much to come to that in a few rounds. */
 export const laterDowntimeLimitMs = 350
 
+/**
+ * What follows unasked while a guest goes over before its memory: hardly anything, so that nothing stands in the way of
+ * the pages without which it cannot begin.
+ */
+export const switchoverPostCopyBytesPerS = 1_000_000
+
+/** Rounds over memory after which such a guest goes over: QEMU counts the beginning of the first as one. */
+export const postCopyRounds = 2
+
 /** How often QEMU is asked how far it is while the page codec is in use: a return visit is over in a second. */
 export const pollPagesEveryMs = 40
 

@@ -226,12 +226,14 @@ export class Guests {
     for (const guest of this.#guests.values()) guest.release()
   }
 
-  /** One whose disk is still arriving, and nothing but that, may be used like any that runs. */
+  /** One whose disk, or the rest of whose memory, is still arriving may be used like any that runs. */
   #usable(id: string, action: 'start' | 'pause' | 'resume' | 'shutDown' | 'forceOff'): LocalGuest {
     const guest = this.get(id)
     const isRestored = this.#options.operations.holding(id)?.view.work.kind === 'restore'
-    const onlyDisk = isRestored && guest.record.restore?.memory === 'here' && guest.process !== null
-    return onlyDisk && action !== 'start' ? guest : this.#free(id)
+    const onlyDisk = isRestored && guest.record.restore?.memory === 'here'
+    const onlyRest = this.#options.operations.isReserved(id)
+    const runs = (onlyDisk || onlyRest) && guest.process !== null
+    return runs && action !== 'start' ? guest : this.#free(id)
   }
 
   #free(id: string): LocalGuest {
@@ -240,7 +242,7 @@ export class Guests {
     if (guest.view().operationId !== null || guest.state.kind === 'arriving') {
       throw fail('guest.busy', { name: guest.name, what: 'it is moving' })
     }
-    if (guest.state.kind === 'unsettled') throw guest.wrongState('used')
+    if (guest.state.kind === 'unsettled' || guest.state.kind === 'leaving') throw guest.wrongState('used')
     return guest
   }
 

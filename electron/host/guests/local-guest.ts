@@ -43,6 +43,8 @@ export class LocalGuest {
   #state: GuestState
   #process: QemuProcess | null = null
   #operationId: string | null = null
+  /** QEMU's stops and resumes are those of the operation. */
+  #held = false
   #retired = false
   #pictureRevision: number | null = null
   #diskUsedBytes = 0
@@ -162,9 +164,13 @@ export class LocalGuest {
     this.publish()
   }
 
-  /** Names the operation that holds this guest; while a migration does, QEMU's stops and resumes are its own. */
-  setOperation(operationId: string | null): void {
+  /**
+   * Names the operation that holds this guest; while a migration does, QEMU's stops and resumes are its own.
+   * @param isUsable it runs here meanwhile, for people to use
+   */
+  setOperation(operationId: string | null, isUsable = false): void {
     this.#operationId = operationId
+    this.#held = operationId !== null && !isUsable
     this.publish()
   }
 
@@ -352,7 +358,7 @@ export class LocalGuest {
   }
 
   #onEvent(process: QemuProcess, event: QmpEvent): void {
-    if (process !== this.#process || this.#operationId !== null) return
+    if (process !== this.#process || this.#held) return
     if (event.name === 'STOP' && this.#state.kind === 'running') {
       this.setState({ kind: 'paused' })
       void this.#explainStop(process)
@@ -365,7 +371,7 @@ export class LocalGuest {
   async #explainStop(process: QemuProcess): Promise<void> {
     try {
       const state = await this.#askState(process)
-      const isOurs = process === this.#process && this.#operationId === null
+      const isOurs = process === this.#process && !this.#held
       if (isOurs && (this.#state.kind === 'paused' || this.#state.kind === 'running')) this.setState(state)
     } catch (error) {
       this.#env.log.warn('QEMU did not say why a guest stands still', { guestId: this.id, error })

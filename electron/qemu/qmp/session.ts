@@ -12,6 +12,8 @@ import { parseQmpMessage, type QmpEvent, type QmpGreeting, type QmpMessage, qmpG
 export interface ExecuteOptions {
   /** How long to wait for the answer. Default 10 s. */
   timeoutMs?: number
+  /** Past everything QEMU has to do before, even while it stands waiting for memory: few commands can (exec-oob). */
+  outOfBand?: boolean
 }
 
 export interface WaitOptions {
@@ -111,7 +113,8 @@ export class QmpSession {
       reject(fail('qemu.silent', { command, seconds: timeoutMs / 1000 }))
     }, timeoutMs)
     this.#pending.set(id, { command, resolve, reject, timer })
-    this.#streams.output.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
+    const way = options.outOfBand === true && this.#hasOutOfBand ? 'exec-oob' : 'execute'
+    this.#streams.output.write(`${JSON.stringify({ [way]: command, arguments: args, id })}\n`)
     return promise
   }
 
@@ -177,7 +180,12 @@ export class QmpSession {
       this.#greetingWaiter = null
     }
     const leftMs = Math.max(1, timeoutMs - (performance.now() - started))
-    await this.execute('qmp_capabilities', {}, { timeoutMs: leftMs })
+    const enable = this.#hasOutOfBand ? { enable: ['oob'] } : {}
+    await this.execute('qmp_capabilities', enable, { timeoutMs: leftMs })
+  }
+
+  get #hasOutOfBand(): boolean {
+    return this.#greeting?.QMP.capabilities.includes('oob') ?? false
   }
 
   #receive(chunk: Buffer): void {
