@@ -52,6 +52,8 @@ export interface LaunchSpec {
   bootFiles: BootFiles
   /** Wait for a migration (`-S -incoming defer`) instead of booting. */
   incoming: boolean
+  /** It runs before all of its memory is here, and needs a door for what it is told then. Default false. */
+  lateMemory?: boolean
   /** Cores beyond `definition.cores` that the migrated guest already has. */
   pluggedCores?: readonly PluggedCore[]
   /** Whether this QEMU was built with seccomp: `QemuInfo.hasSandbox`. */
@@ -85,6 +87,7 @@ export function buildCommandLine(spec: LaunchSpec): string[] {
     ...bootArgs(spec),
     ...consoleArgs(spec),
     ...(spec.pluggedCores ?? []).flatMap(pluggedCoreArgs),
+    ...(spec.lateMemory === true ? doorArgs(socketPaths(spec.dir)) : []),
     ...(spec.incoming ? ['-incoming', 'defer'] : []),
     ...(spec.sandbox
       ? ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny']
@@ -367,6 +370,12 @@ function consoleArgs({ definition, dir }: LaunchSpec): string[] {
     '-mon',
     'chardev=qmp,mode=control',
   ]
+}
+
+/** QEMU adds `.in` and `.out`. */
+function doorArgs({ doorIn }: { doorIn: string }): string[] {
+  const path = doorIn.slice(0, -'.in'.length)
+  return ['-chardev', `pipe,id=door,path=${optionValue(path)}`, '-mon', 'chardev=door,mode=control']
 }
 
 function pluggedCoreArgs(core: PluggedCore): string[] {

@@ -10,13 +10,13 @@ import {
   migrateCancel,
   migrateContinue,
   migrateIncoming,
-  migrateRecover,
   migrateResume,
   migrateSetCapabilities,
   migrateSetParameters,
   migrateStartPostcopy,
   queryMigrate,
 } from './qmp/commands.ts'
+import type { QmpEvent } from './qmp/messages.ts'
 import type { QmpSession } from './qmp/session.ts'
 
 /** QEMU's MigrationStatus; `none` before the first one. */
@@ -168,19 +168,19 @@ export async function startIncoming(qmp: QmpSession, uri: string): Promise<void>
   await migrateIncoming(qmp, uri)
 }
 
-/** Asks QEMU to let the guest go over after this round, before the rest of its memory. */
+/** QEMU has been over all of memory once, and begins with what has changed meanwhile. */
+export function isSecondRound({ name, data }: QmpEvent): boolean {
+  return name === 'MIGRATION_PASS' && data.pass === 2
+}
+
+/** Asks QEMU to let the guest go over now, before the rest of its memory. */
 export async function startPostCopy(qmp: QmpSession): Promise<void> {
   await migrateStartPostcopy(qmp)
 }
 
-/** Source, `postcopy-paused`: sends on over a new socket, on whose other end `listenForRest` listens. */
+/** Source, `postcopy-paused`: sends on over a new socket, on whose other end `listenForRest` (door.ts) listens. */
 export async function resumeMigration(qmp: QmpSession, uri: string): Promise<void> {
   await migrateResume(qmp, uri)
-}
-
-/** Destination, `postcopy-paused`: listens anew. @throws qemu.command_failed in any other state */
-export async function listenForRest(qmp: QmpSession, uri: string): Promise<void> {
-  await migrateRecover(qmp, uri)
 }
 
 /** Asks QEMU to give up. Before the switchover the guest runs on at the source; wait for `cancelled`. */

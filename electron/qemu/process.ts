@@ -24,6 +24,7 @@ import {
   waitUntilDead,
 } from '../platform/processes.ts'
 import { buildCommandLine, type LaunchSpec } from './command-line.ts'
+import { makeDoor, openDoor } from './door.ts'
 import { cont, quit as qmpQuit, queryUuid } from './qmp/commands.ts'
 import { QmpSession } from './qmp/session.ts'
 import { maxSocketDirBytes, type SocketPaths, socketPaths } from './sockets.ts'
@@ -169,6 +170,7 @@ export async function launchQemu(spec: LaunchSpec, options: LaunchOptions): Prom
   const args = buildCommandLine(spec)
   const sockets = socketPaths(spec.dir)
   await removeRunFiles(spec.dir)
+  if (spec.lateMemory === true) await makeDoor(sockets)
   const record = newRecord(spec)
   await writeJsonAtomic(sockets.runFile, record)
   const started = await spawnDetached(spec.binary, args, { cwd: spec.dir, logPath: sockets.log }).catch(
@@ -183,6 +185,7 @@ export async function launchQemu(spec: LaunchSpec, options: LaunchOptions): Prom
     record.identity = identity
     await writeJsonAtomic(sockets.runFile, record)
     const qmp = await connectWhenReady(sockets.qmp, exited, options.timeoutMs ?? 20_000)
+    if (spec.lateMemory === true) await openDoor(sockets)
     const qemu = new QemuProcess(record, identity, qmp, exited)
     if (!spec.incoming) await cont(qmp)
     return qemu

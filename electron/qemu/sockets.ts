@@ -18,6 +18,9 @@ export interface SocketPaths {
   outgoing: string
   /** Where the host listens for the NBD connection this QEMU opens to the other side's disk. */
   mirror: string
+  /** FIFOs to and from its second monitor, where it has one: see door.ts. */
+  doorIn: string
+  doorOut: string
   /** QEMU's own pid file: who it is when the host died before it could write run.json. */
   pidFile: string
   /** What adopts it again: `RunRecord`. */
@@ -39,6 +42,8 @@ export function socketPaths(dir: string): SocketPaths {
     incoming: join(dir, 'incoming.sock'),
     outgoing: join(dir, 'outgoing.sock'),
     mirror: join(dir, 'mirror.sock'),
+    doorIn: join(dir, 'door.in'),
+    doorOut: join(dir, 'door.out'),
     pidFile: join(dir, 'qemu.pid'),
     runFile: join(dir, 'run.json'),
     log: join(dir, 'qemu.log'),

@@ -23,7 +23,6 @@ import {
   unixUri,
   waitForMigrationStatus,
 } from '../../qemu/migration.ts'
-import type { QemuProcess } from '../../qemu/process.ts'
 import { announceSelf, cont } from '../../qemu/qmp/commands.ts'
 import type { BootFileStore } from '../guests/boot-files.ts'
 import { setGuestClock } from '../guests/guest-clock.ts'
@@ -169,13 +168,13 @@ export class Arrivals {
     const arrival = this.#of(from, migrationId)
     return await arrival.exclusively(async () => {
       const { guest } = arrival
-      const process = await guest.launch(true)
+      const process = await guest.launch(true, postCopy)
       arrival.process = process
       process.onExit((exit) => this.#onExit(arrival, exit.stderrTail))
       if (postCopy) {
         const names = { name: guest.name, dock: this.#options.dockName() }
         await expectPostCopy(process.qmp, postCopyCapabilities, names)
-        const rest = this.#restOf(arrival, process)
+        const rest = this.#restOf(arrival)
         arrival.cleanup.add('close the memory channel', async () => rest.cut())
       } else await setCapabilities(process.qmp)
       const nodes = guest.definition.disks.map((disk) => disk.nodeName)
@@ -295,7 +294,7 @@ export class Arrivals {
     const startedMs = this.#options.clock.monotonicMs()
     if (process !== null && run) await cont(process.qmp)
     const ranAfterMs = this.#options.clock.monotonicMs() - startedMs
-    const rest = process !== null && fetches ? this.#restOf(arrival, process) : null
+    const rest = process !== null && fetches ? this.#restOf(arrival) : null
     const stage = rest === null ? 'committed' : 'fetching'
     if (journal.stage !== stage) await journal.record(stage)
     this.#arrivals.delete(migrationId)
@@ -319,10 +318,10 @@ export class Arrivals {
     )
   }
 
-  #restOf(arrival: Arrival, process: QemuProcess): RestReceiver {
-    const { migrationId, dockId } = arrival
+  #restOf(arrival: Arrival): RestReceiver {
+    const { migrationId, dockId, guest } = arrival
     const { clock, log } = this.#options
-    arrival.rest ??= new RestReceiver({ migrationId, dockId, process, clock, log })
+    arrival.rest ??= new RestReceiver({ migrationId, dockId, guest, clock, log })
     return arrival.rest
   }
 
@@ -332,7 +331,7 @@ export class Arrivals {
     if (known !== null) return await known.listenAgain()
     if (this.commits.has(from.dockId, migrationId)) return { kind: 'over', how: 'whole' }
     const arrival = this.#of(from, migrationId)
-    return await this.#restOf(arrival, arrival.requireProcess()).listenAgain()
+    return await this.#restOf(arrival).listenAgain()
   }
 
   /** The QEMU that had the rest of a guest's memory has ended. @returns whether that lost anything */
@@ -407,9 +406,12 @@ export class Arrivals {
     const { migrationId, guestId, otherDockId } = journal.head
     const guest = guests.find(guestId)
     const arriving = guest !== null && guest.record.arrival?.migrationId === migrationId ? guest : null
+    if (guest !== null && journal.stage === 'fetching') {
+      this.#takeUpRest(journal, guest)
+      return
+    }
     if (arriving === null) {
-      if (journal.stage === 'fetching') this.#takeUpRest(journal, guest)
-      else if (journal.stage === 'committed') this.commits.add(journal, Promise.resolve())
+      if (journal.stage === 'committed') this.commits.add(journal, Promise.resolve())
       else await journal.remove()
       return
     }
@@ -420,8 +422,7 @@ export class Arrivals {
     this.#arrivals.set(migrationId, arrival)
     log.info('an arrival is taken up', { guestId, stage: journal.stage, state: arriving.state.kind })
     // It is never let run before the commit: a guest that runs has been committed.
-    const isTaken = journal.stage === 'committed' || journal.stage === 'fetching'
-    if (isTaken || arriving.state.kind === 'running') {
+    if (journal.stage === 'committed' || arriving.state.kind === 'running') {
       const fetches = journal.stage !== 'committed'
       await arrival.exclusively(() => this.#take(arrival, arriving.state.kind === 'running', fetches))
     } else if (journal.stage === 'open') await this.#letGo(arrival)
@@ -432,17 +433,11 @@ export class Arrivals {
   }
 
   /** Its QEMU has lived on without a host, waiting for memory, or has died meanwhile. */
-  #takeUpRest(journal: Journal, guest: LocalGuest | null): void {
+  #takeUpRest(journal: Journal, guest: LocalGuest): void {
     const { migrationId, otherDockId: dockId } = journal.head
     const { clock, log } = this.#options
-    if (guest === null || guest.process === null) {
-      const lost = new RestReceiver({ migrationId, dockId, process: null, clock, log })
-      void lost.watch()
-      this.commits.add(journal, Promise.resolve(), lost)
-      return
-    }
-    const rest = new RestReceiver({ migrationId, dockId, process: guest.process, clock, log })
-    this.#follow(journal, guest, rest, Promise.resolve())
+    const rest = new RestReceiver({ migrationId, dockId, guest, clock, log })
+    this.#follow(journal, guest, rest, guest.changeRecord({ arrival: null }))
   }
 
   #of(from: From, migrationId: string): Arrival {

@@ -13,6 +13,7 @@ import { plainJoint } from '../../docks/joint.ts'
 import type { WindowedJoint } from '../../docks/windowed-joint.ts'
 import {
   continueFromPreSwitchover,
+  isSecondRound,
   migrationCapabilities,
   postCopyCapabilities,
   queryMigration,
@@ -41,7 +42,7 @@ import { makeOffer } from './offer.ts'
 import type { DockingParts } from './parts.ts'
 import { relayFromQemu } from './relay.ts'
 import { type RestHooks, restHooks } from './rests.ts'
-import { pollEveryMs, postCopyRounds, reasonMs, stallMs, switchoverPostCopyBytesPerS } from './tuning.ts'
+import { pollEveryMs, postCopyParameters, reasonMs, stallMs } from './tuning.ts'
 
 export interface Move {
   guest: LocalGuest
@@ -87,7 +88,6 @@ export class Departure {
   readonly #heartbeats: Heartbeats
   #calm: () => void = () => undefined
   #stoppedAtMs: number | null = null
-  #askedToGoOver = false
   #memoryStartedAtMs = 0
   /** The guest could not be brought back just now: the journal must tell the next start. */
   #keepJournal = false
@@ -271,10 +271,11 @@ export class Departure {
     const stream = await this.#openStream('memory', { kind: 'memory', migrationId })
     const joint = await this.#memory.open(process, stream)
     await setCapabilities(qmp, this.#isPostCopy ? postCopyCapabilities : migrationCapabilities)
-    const unasked = this.#isPostCopy ? { maxPostCopyBytesPerSecond: switchoverPostCopyBytesPerS } : {}
-    await setParameters(qmp, { ...this.#memory.parameters, ...unasked })
+    const late = this.#isPostCopy ? postCopyParameters : {}
+    await setParameters(qmp, { ...this.#memory.parameters, ...late })
     const stopListening = qmp.onEvent((event) => {
       if (event.name === 'STOP') this.#stoppedAtMs ??= this.#parts.clock.monotonicMs()
+      if (this.#isPostCopy && isSecondRound(event)) startPostCopy(qmp).catch((error) => this.#fail(error))
     })
     undo.add('run on here', () => this.#runOnHere(process, wasRunning))
     this.#memoryStartedAtMs = performance.now()
@@ -306,11 +307,7 @@ export class Departure {
   }
 
   async #watchMemory(qmp: QmpSession, joint: WindowedJoint): Promise<void> {
-    const { dirtySyncCount } = await this.#memory.look(qmp, joint)
-    if (this.#isPostCopy && !this.#askedToGoOver && dirtySyncCount >= postCopyRounds) {
-      this.#askedToGoOver = true
-      await startPostCopy(qmp)
-    }
+    await this.#memory.look(qmp, joint)
     const stats = joint.stats()
     const quietMs = performance.now() - (stats.lastAckAtMs ?? this.#memoryStartedAtMs)
     if (quietMs > stallMs && stats.sentBytes > stats.ackedBytes) {

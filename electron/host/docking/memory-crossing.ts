@@ -10,12 +10,7 @@ import { isCode } from '../../../shared/errors/index.ts'
 import type { MemoryTransfer } from '../../../shared/models/migration.ts'
 import type { VisitStats } from '../../delta/thread-messages.ts'
 import { WindowedJoint } from '../../docks/windowed-joint.ts'
-import {
-  type MigrationParameters,
-  type MigrationProgress,
-  queryMigration,
-  setParameters,
-} from '../../qemu/migration.ts'
+import { type MigrationParameters, queryMigration, setParameters } from '../../qemu/migration.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
@@ -37,6 +32,7 @@ import {
   plainThrottle,
   pollEveryMs,
   pollPagesEveryMs,
+  postCopyWindow,
 } from './tuning.ts'
 import type { Visit, Visits } from './visits.ts'
 
@@ -124,7 +120,7 @@ export class MemoryCrossing {
   async open(process: QemuProcess, channel: Duplex): Promise<WindowedJoint> {
     const { operation, to, keepsQemu } = this.#options
     const joint = new WindowedJoint(channel, {
-      window: memoryWindow,
+      window: keepsQemu ? postCopyWindow : memoryWindow,
       dock: to.name,
       keepsLocal: keepsQemu,
     })
@@ -142,13 +138,13 @@ export class MemoryCrossing {
   }
 
   /** Looks how far memory is, tells the meter, and sets QEMU's downtime limit anew where that helps. */
-  async look(qmp: QmpSession, joint: WindowedJoint): Promise<MigrationProgress> {
+  async look(qmp: QmpSession, joint: WindowedJoint): Promise<void> {
     const progress = await queryMigration(qmp)
     const stats = joint.stats()
     this.#options.meter.memoryProgress(progress, stats)
     this.#bestRate.see(stats.ackedBytes, performance.now())
     const codec = this.#pages?.visit.stats ?? null
-    if (this.#pages === null || codec?.role !== 'sender') return progress
+    if (this.#pages === null || codec?.role !== 'sender') return
     this.#stepAsideWhereSlower(this.#pages, codec)
     const limitMs = this.#pages.crossing.see({
       atMs: performance.now(),
@@ -159,10 +155,9 @@ export class MemoryCrossing {
       sentBytes: codec.sentBytes,
       ackedBytes: stats.ackedBytes,
     })
-    if (limitMs === null || limitMs === this.#pages.limitMs) return progress
+    if (limitMs === null || limitMs === this.#pages.limitMs) return
     this.#pages.limitMs = limitMs
     await setParameters(qmp, { downtimeLimitMs: limitMs })
-    return progress
   }
 
   /** The guest has been given away. @param isThere whether the other side has said that it runs there */

@@ -9,10 +9,10 @@ import { fail, isCode } from '../../../shared/errors/index.ts'
 import { WindowedJoint } from '../../docks/windowed-joint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
+import { listenForRest } from '../../qemu/door.ts'
 import {
   clearCapabilities,
   isPostCopy,
-  listenForRest,
   postCopyCapabilities,
   queryMigration,
   setCapabilities,
@@ -22,6 +22,7 @@ import {
 import type { QemuProcess } from '../../qemu/process.ts'
 import type { QmpSession } from '../../qemu/qmp/session.ts'
 import { queryStatus } from '../../qemu/screen.ts'
+import { type SocketPaths, socketPaths } from '../../qemu/sockets.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import type { Operations } from '../operations.ts'
 import type { Journal } from './journal.ts'
@@ -85,8 +86,7 @@ export interface RestReceiverOptions {
   migrationId: string
   /** Where the rest comes from. */
   dockId: string
-  /** Null where it has ended. */
-  process: QemuProcess | null
+  guest: LocalGuest
   clock: Clock
   log: Log
 }
@@ -95,6 +95,8 @@ export class RestReceiver {
   readonly migrationId: string
   readonly dockId: string
   readonly #options: RestReceiverOptions
+  /** Where its QEMU listens, alive or not. */
+  readonly #sockets: SocketPaths
   #joint: WindowedJoint | null = null
   #end: RestEnd | null = null
 
@@ -102,6 +104,7 @@ export class RestReceiver {
     this.#options = options
     this.migrationId = options.migrationId
     this.dockId = options.dockId
+    this.#sockets = socketPaths(options.guest.runDir)
   }
 
   /** Null while it still lacks memory. */
@@ -111,17 +114,13 @@ export class RestReceiver {
 
   /** Takes a stream of memory, the first or a later one. */
   join(stream: Duplex): void {
-    const { process, log } = this.#options
+    const { log } = this.#options
     const { migrationId } = this
     this.cut()
-    if (process === null) {
-      stream.destroy()
-      return
-    }
     const joint = new WindowedJoint(stream, { window: memoryWindow })
     this.#joint = joint
     joint.ended.catch((error: unknown) => log.info('a relay ended', { migrationId, error }))
-    relayToQemu(process.sockets.incoming, joint).catch((error: unknown) => {
+    relayToQemu(this.#sockets.incoming, joint).catch((error: unknown) => {
       log.warn('QEMU did not take a channel', { migrationId, error })
       joint.destroy()
     })
@@ -134,36 +133,38 @@ export class RestReceiver {
 
   /** The source would send the rest by a new stream. @throws qemu.command_failed when QEMU will not listen */
   async listenAgain(): Promise<RecoverAnswer> {
-    const { process, clock } = this.#options
+    const { clock } = this.#options
     this.cut()
     for (const endMs = clock.monotonicMs() + pauseTimeoutMs; ; await clock.sleep(retryMs)) {
       if (this.#end !== null) return { kind: 'over', how: this.#end }
-      if (process === null || !process.isRunning) return { kind: 'over', how: 'lost' }
       try {
-        await listenForRest(process.qmp, unixUri(process.sockets.incoming))
+        await listenForRest(this.#sockets, unixUri(this.#sockets.incoming))
         return { kind: 'listening' }
       } catch (error) {
         if (await this.#isWhole()) return { kind: 'over', how: 'whole' }
         // It has not noticed yet that its socket is gone.
-        if (!isCode(error, 'qemu.command_failed') || clock.monotonicMs() > endMs) throw error
+        if (clock.monotonicMs() > endMs) throw error
       }
     }
   }
 
   /** It stands waiting for a page when it does not answer: then it is not whole. */
   async #isWhole(): Promise<boolean> {
-    const { process, clock } = this.#options
-    if (process === null) return false
-    const asked = queryMigration(process.qmp).then(({ status }) => status === 'completed')
+    const { guest, clock } = this.#options
+    if (guest.process === null) return false
+    const asked = queryMigration(guest.process.qmp).then(({ status }) => status === 'completed')
     asked.catch(() => undefined)
     return await Promise.race([asked, clock.sleep(askTimeoutMs).then(() => false)]).catch(() => false)
   }
 
   /** Resolves when it has all of its memory, or never will. */
   async watch(): Promise<RestEnd> {
-    const { process, clock } = this.#options
-    if (process === null) this.#end = 'lost'
-    if (process === null) return 'lost'
+    const { clock } = this.#options
+    const process = await this.#adopted()
+    if (process === null) {
+      this.#end = 'lost'
+      return this.#end
+    }
     const over = new AbortController()
     const exited = Promise.withResolvers<RestEnd>()
     const stop = process.onExit(({ shutdownReason }) =>
@@ -186,16 +187,29 @@ export class RestReceiver {
     return this.#end
   }
 
+  /** One that waits for a page does not answer a host that is new: not before the rest has begun to come again. */
+  async #adopted(): Promise<QemuProcess | null> {
+    const { guest, clock } = this.#options
+    while (guest.process === null && guest.state.kind === 'failed' && this.#end === null) {
+      const isThere = await guest.adopt().catch(() => true)
+      if (!isThere) break
+      await clock.sleep(retryMs)
+    }
+    return guest.process
+  }
+
   /** @returns null where it is only busy waiting for a page */
   #endOf(error: unknown): RestEnd | null {
-    return isCode(error, 'qemu.migration_failed') || this.#options.process?.isRunning !== true ? 'lost' : null
+    return isCode(error, 'qemu.migration_failed') || this.#options.guest.process?.isRunning !== true
+      ? 'lost'
+      : null
   }
 
   /** The source's QEMU has ended: a guest that lacks memory would wait for ever. */
   async giveUp(): Promise<RestEnd> {
     if (this.#end === null && (await this.#isWhole())) this.#end ??= 'whole'
     this.#end ??= 'lost'
-    if (this.#end === 'lost') await this.#options.process?.kill()
+    if (this.#end === 'lost') await this.#options.guest.discardProcess()
     return this.#end
   }
 }

@@ -19,7 +19,7 @@ import type { QemuProcess } from '../../qemu/process.ts'
 import type { RecoverAnswer } from './messages.ts'
 import type { DockingParts } from './parts.ts'
 import { relayFromQemu } from './relay.ts'
-import { memoryWindow, pollEveryMs } from './tuning.ts'
+import { pollEveryMs, postCopyWindow } from './tuning.ts'
 
 /** `whole`: it has all of its memory there. `off`: it was switched off there before. `lost`: its QEMU there died. */
 export type RestEnd = Extract<RecoverAnswer, { kind: 'over' }>['how']
@@ -44,11 +44,14 @@ const listenTimeoutMs = 30_000
 const resumeTimeoutMs = 10_000
 /** After a try to mend the link that failed. */
 const retryMs = 500
+/** With nothing left to send and no end. */
+const stuckMs = 3000
 
 export class RestOfMemory {
   readonly #options: RestOptions
   #joint: WindowedJoint | null = null
   #isHurried = false
+  #waitsSinceMs: number | null = null
   /** Of joints that are cut. */
   #before: FlowStats = { sentBytes: 0, ackedBytes: 0, receivedBytes: 0, lastAckAtMs: null, rttMs: null }
 
@@ -67,6 +70,7 @@ export class RestOfMemory {
       if (progress.status === 'completed') return 'whole'
       if (!isPostCopy(progress.status)) throw fail('qemu.gone', {}, { detail: progress.status })
       if (!this.#isOnline) this.#cut()
+      else if (this.#isStuck(progress)) return await this.#askWhetherWhole()
       if (this.#isOnline && progress.status !== 'postcopy-paused') {
         await this.#hurry()
         onPhase('fetching-rest')
@@ -83,6 +87,27 @@ export class RestOfMemory {
   async mend(): Promise<RestEnd | null> {
     const { status } = await this.#look()
     return status === 'postcopy-paused' ? await this.#mend() : null
+  }
+
+  /** All was sent and taken, or dropped on its way, and QEMU has not ended: its word that it arrived was lost. */
+  #isStuck({ status, ramRemainingBytes }: MigrationProgress): boolean {
+    const { clock } = this.#options.parts
+    const { sentBytes = 0, ackedBytes = 0 } = this.#joint?.stats() ?? {}
+    const waits = status === 'postcopy-active' && ramRemainingBytes === 0 && sentBytes === ackedBytes
+    this.#waitsSinceMs = waits ? (this.#waitsSinceMs ?? clock.monotonicMs()) : null
+    return this.#waitsSinceMs !== null && clock.monotonicMs() - this.#waitsSinceMs > stuckMs
+  }
+
+  /**
+   * QEMU before 8.2 does not find out that its link broke when it has nothing more to send, and cannot be told to go on.
+   * @throws qemu.gone when the other side still lacks some
+   */
+  async #askWhetherWhole(): Promise<RestEnd> {
+    const { parts, migrationId, to, signal } = this.#options
+    const options = { timeoutMs: listenTimeoutMs, signal }
+    const answer = await parts.calls.ask(to.dockId, 'docking.recover', { migrationId }, options)
+    if (answer.kind === 'over') return answer.how
+    throw fail('qemu.gone', {}, { detail: 'the link broke when all had been sent and not all had arrived' })
   }
 
   /** The guest runs: what it does not ask for may take the link now. */
@@ -151,7 +176,7 @@ export class RestOfMemory {
       { kind: 'memory', migrationId },
       { signal },
     )
-    const joint = new WindowedJoint(stream, { window: memoryWindow, dock: to.name })
+    const joint = new WindowedJoint(stream, { window: postCopyWindow, dock: to.name })
     this.#carryBy(joint)
     await relayFromQemu(process.sockets.outgoing, joint)
     await resumeMigration(process.qmp, unixUri(process.sockets.outgoing))

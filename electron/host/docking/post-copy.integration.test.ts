@@ -9,14 +9,16 @@ import { namespacesAllowed } from '../../testing/namespaces.ts'
 const cable = await namespacesAllowed()
 const cannot = (await probePostCopy(await probeQemu())) !== null
 
+/** What is left after a round does not fit into any pause, and takes seconds to be asked for page by page. */
+const load = 'dirty 60 2'
+
 describe.skipIf(cannot)('a move that ends with post-copy', () => {
   let rig: FaultRig
 
   beforeAll(async () => {
     rig = await FaultRig.create()
     rig.switchover = 'post-copy'
-    // 40 MB, once a second: more than any link here could send in the pause of a pre-copy.
-    await ask(rig.laptop, 'dirty 40 1')
+    await ask(rig.laptop, load)
   }, 180_000)
   afterAll(async () => await rig?.destroy(), 60_000)
   afterEach(async ({ task }) => {
@@ -81,7 +83,7 @@ describe.skipIf(cannot)('a move that ends with post-copy', () => {
       })
     }
     await rig.move(pc, laptop)
-    await ask(laptop, 'dirty 40 1')
+    await ask(laptop, load)
   }
 
   /** Its memory is lost, and it boots from its disk on the tower; it goes home for the next test. */
@@ -98,7 +100,7 @@ describe.skipIf(cannot)('a move that ends with post-copy', () => {
     await rig.bootAnew(pc)
     await expectIntact(pc)
     await rig.move(pc, laptop)
-    await ask(laptop, 'dirty 40 1')
+    await ask(laptop, load)
   }
 
   it('arrives whole, and both docks tell that it was used', async () => {
@@ -110,7 +112,7 @@ describe.skipIf(cannot)('a move that ends with post-copy', () => {
     for (const dock of [laptop, pc]) expect((await dock.state()).migrations[0]?.switchover).toBe('post-copy')
     await rig.move(pc, laptop)
     await expectIntact(laptop)
-    await ask(laptop, 'dirty 40 1')
+    await ask(laptop, load)
   })
   it('can be cancelled while memory is copied, and not once it runs there; nor can it move on before it is whole', async () => {
     const { laptop, pc } = rig

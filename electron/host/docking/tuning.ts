@@ -8,6 +8,12 @@
  */
 export const memoryWindow = { durationMs: 32, minBytes: 512 * 1024, maxBytes: 4 * 1024 * 1024 }
 
+/**
+ * The same where the guest runs before its memory: every page that it waits for queues behind what is in flight, and what
+ * is in flight when the link breaks at the very end cannot be sent again.
+ */
+export const postCopyWindow = { durationMs: 8, minBytes: 128 * 1024, maxBytes: 1024 * 1024 }
+
 /** QEMU stops the guest when it thinks that the rest crosses within this time. */
 export const downtimeLimitMs = 120
 
@@ -44,10 +50,15 @@ export const laterDowntimeLimitMs = 350
  * What follows unasked while a guest goes over before its memory: hardly anything, so that nothing stands in the way of
  * the pages without which it cannot begin.
  */
-export const switchoverPostCopyBytesPerS = 1_000_000
+const switchoverPostCopyBytesPerS = 1_000_000
 
-/** Rounds over memory after which such a guest goes over: QEMU counts the beginning of the first as one. */
-export const postCopyRounds = 2
+/** What is left after a round crosses in the pause where it takes no longer than this: no need for post-copy then. */
+const postCopyDowntimeLimitMs = 1
+
+export const postCopyParameters = {
+  maxPostCopyBytesPerSecond: switchoverPostCopyBytesPerS,
+  downtimeLimitMs: postCopyDowntimeLimitMs,
+} as const
 
 /** How often QEMU is asked how far it is while the page codec is in use: a return visit is over in a second. */
 export const pollPagesEveryMs = 40

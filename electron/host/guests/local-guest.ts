@@ -214,8 +214,11 @@ export class LocalGuest {
     return sizes.reduce((sum, size) => sum + size, 0)
   }
 
-  /** Starts QEMU for this guest; an incoming one waits for its migration. @throws qemu.*, disk.*, guest.too_big */
-  async launch(incoming: boolean): Promise<QemuProcess> {
+  /**
+   * Starts QEMU for this guest; an incoming one waits for its migration. @param lateMemory it may run before all of that
+   * has come @throws qemu.*, disk.*, guest.too_big
+   */
+  async launch(incoming: boolean, lateMemory = false): Promise<QemuProcess> {
     this.#assertHasDisks()
     await this.#env.machine.memory.assertRoom(this.definition)
     // What it wrote while a checkpoint was read, if its QEMU died then.
@@ -224,7 +227,7 @@ export class LocalGuest {
       this.#env.log.info('writes were brought back into disks', { guestId: this.id, recovered })
     const spec = await launchSpec(this.#env, this.definition, this, incoming)
     await this.makeRunDir()
-    const process = await this.#qemu.launch(spec, { log: this.#env.log })
+    const process = await this.#qemu.launch({ ...spec, lateMemory }, { log: this.#env.log })
     this.attach(process)
     return process
   }

@@ -283,12 +283,9 @@ export const queryCpusFast = (qmp: QmpSession): Promise<z.infer<typeof cpuFast>[
 export const migrate = (qmp: QmpSession, uri: string): Promise<void> => tell(qmp, 'migrate', { uri })
 export const migrateIncoming = (qmp: QmpSession, uri: string): Promise<void> =>
   tell(qmp, 'migrate-incoming', { uri })
-/** Goes on with a post-copy whose link broke, over a new socket on which the destination listens by `migrateRecover`. */
+/** Goes on with a post-copy whose link broke, over a new socket on which the destination listens by `migrate-recover`. */
 export const migrateResume = (qmp: QmpSession, uri: string): Promise<void> =>
   tell(qmp, 'migrate', { uri, resume: true })
-/** Listens anew in a destination whose post-copy was broken off (`postcopy-paused`); it may wait for memory meanwhile. */
-export const migrateRecover = (qmp: QmpSession, uri: string): Promise<void> =>
-  tell(qmp, 'migrate-recover', { uri }, { outOfBand: true })
 /** Lets the guest go over to the destination before all of its memory, as soon as QEMU can. */
 export const migrateStartPostcopy = (qmp: QmpSession): Promise<void> => tell(qmp, 'migrate-start-postcopy')
 export const migrateCancel = (qmp: QmpSession): Promise<void> => tell(qmp, 'migrate_cancel')

@@ -12,8 +12,6 @@ import { parseQmpMessage, type QmpEvent, type QmpGreeting, type QmpMessage, qmpG
 export interface ExecuteOptions {
   /** How long to wait for the answer. Default 10 s. */
   timeoutMs?: number
-  /** Past everything QEMU has to do before, even while it stands waiting for memory: few commands can (exec-oob). */
-  outOfBand?: boolean
 }
 
 export interface WaitOptions {
@@ -113,8 +111,7 @@ export class QmpSession {
       reject(fail('qemu.silent', { command, seconds: timeoutMs / 1000 }))
     }, timeoutMs)
     this.#pending.set(id, { command, resolve, reject, timer })
-    const way = options.outOfBand === true && this.#hasOutOfBand ? 'exec-oob' : 'execute'
-    this.#streams.output.write(`${JSON.stringify({ [way]: command, arguments: args, id })}\n`)
+    this.#streams.output.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
     return promise
   }
 
@@ -180,12 +177,7 @@ export class QmpSession {
       this.#greetingWaiter = null
     }
     const leftMs = Math.max(1, timeoutMs - (performance.now() - started))
-    const enable = this.#hasOutOfBand ? { enable: ['oob'] } : {}
-    await this.execute('qmp_capabilities', enable, { timeoutMs: leftMs })
-  }
-
-  get #hasOutOfBand(): boolean {
-    return this.#greeting?.QMP.capabilities.includes('oob') ?? false
+    await this.execute('qmp_capabilities', {}, { timeoutMs: leftMs })
   }
 
   #receive(chunk: Buffer): void {
