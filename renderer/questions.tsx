@@ -68,6 +68,11 @@ function carryOut(question: YesNoQuestion, actions: Actions): void {
       return void actions.remove(question.guest)
     case 'force-off':
       return void actions.command(question.guest, 'forceOff')
+    case 'post-copy': {
+      const { guest, dock } = question
+      const way = { guestId: guest.id, fromDockId: guest.dockId, toDockId: dock.id }
+      return void actions.move({ ...way, switchover: 'post-copy' })
+    }
     case 'unpair':
       return void actions.unpair(question.dock)
     case 'run-here':

@@ -101,6 +101,11 @@ export function transferWords(transfer: 'pages' | 'plain', dock: string): string
     : 'Memory is sent as it is: quickest over a fast link.'
 }
 
+/** Of a post-copy whose link broke: what to do. @param dock on which it runs */
+export function waitingWords(name: string, dock: string): string {
+  return `${name} runs on ${dock} and waits there for memory that is on the other PC. Bring both onto one network; it goes on by itself.`
+}
+
 /** What a move took: `3.2 s, freeze of 0.06 s` */
 export function tookWords(result: MigrationResult): string {
   return `${formatDuration(result.totalMs)}, freeze of ${formatDuration(result.downtimeMs)}`

@@ -112,12 +112,30 @@ function SendItems({ guest, targets }: { guest: Guest; targets: readonly Dock[] 
           Send to {dock.name}
         </Menu.Item>
       ))}
+      {targets.map((dock) => (
+        <PostCopyItem key={dock.id} guest={guest} dock={dock} />
+      ))}
       {targets.length === 0 && (
         <Menu.Item className="menu__item" disabled>
           Send to … (no paired PC in reach)
         </Menu.Item>
       )}
     </>
+  )
+}
+
+/** Greyed where the other PC cannot, with what would allow it. */
+function PostCopyItem({ guest, dock }: { guest: Guest; dock: Dock }) {
+  const problem = dock.capabilities?.postCopyProblem ?? null
+  return (
+    <Menu.Item
+      className="menu__item"
+      disabled={problem !== null}
+      onClick={() => ask({ kind: 'post-copy', guest, dock })}
+    >
+      Send to {dock.name}, finish with post-copy…
+      {problem !== null && ` (${problem})`}
+    </Menu.Item>
   )
 }
 

@@ -3,13 +3,13 @@ import { TriangleAlert } from 'lucide-react'
 import { formatBytes, formatDuration, formatRate } from '../../shared/format.ts'
 import type { MigrationRecord } from '../../shared/models/migration.ts'
 import type { MigrationResult, Operation } from '../../shared/models/operation.ts'
-import { amountWords, paceWords, phaseWord, transferWords } from '../../shared/words.ts'
+import { amountWords, paceWords, phaseWord, transferWords, waitingWords } from '../../shared/words.ts'
 import { CancelButton } from '../desk/work-lines.tsx'
 import { ErrorNotice } from '../kit/error-notice.tsx'
 import { Empty, Facts, Page, Section } from '../kit/page.tsx'
 import { ProgressBar } from '../kit/progress-bar.tsx'
 import { dateWords } from '../model/dates.ts'
-import { doneShare, phases } from '../model/migration-words.ts'
+import { doneShare, stepsOf } from '../model/migration-words.ts'
 import { useHost } from '../state/app-context.tsx'
 import { RateChart } from './rate-chart.tsx'
 
@@ -48,7 +48,7 @@ function OperationPage({ operation, work }: { operation: Operation; work: Migrat
       <Section title="Rates">
         <RateChart samples={work.samples} />
       </Section>
-      {live && <PhaseList current={work.phase} />}
+      {live && <PhaseList work={work} />}
     </Page>
   )
 }
@@ -75,6 +75,11 @@ function LiveFigures({ operation, work, toName }: LiveFiguresProps) {
         {work.phase === 'copying-memory' && work.transfer !== null && (
           <p className="live__transfer">{transferWords(work.transfer, toName)}</p>
         )}
+        {work.phase === 'waiting-for-link' && (
+          <p className="live__note">
+            <TriangleAlert size={15} aria-hidden /> {waitingWords(operation.guestName, toName)}
+          </p>
+        )}
         {work.throttlePercent > 0 && (
           <p className="live__note">
             <TriangleAlert size={15} aria-hidden /> slowing the guest to finish ({work.throttlePercent} %
@@ -92,12 +97,13 @@ function LiveFigures({ operation, work, toName }: LiveFiguresProps) {
   )
 }
 
-function PhaseList({ current }: { current: MigrationWork['phase'] }) {
-  const at = phases.findIndex(({ phase }) => phase === current)
+function PhaseList({ work }: { work: MigrationWork }) {
+  const steps = stepsOf(work)
+  const at = steps.findIndex(({ phase }) => phase === work.phase)
   return (
     <Section title="Steps">
       <ol className="phases">
-        {phases.map(({ phase, word, term }, index) => (
+        {steps.map(({ phase, word, term }, index) => (
           <li
             key={phase}
             className={`phases__step phases__step--${index < at ? 'past' : index === at ? 'now' : 'next'}`}

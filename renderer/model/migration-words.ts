@@ -12,6 +12,8 @@ import {
 } from '../../shared/models/operation.ts'
 import { phaseWord, tookWords } from '../../shared/words.ts'
 
+type MigrationWork = Extract<Operation['work'], { kind: 'migration' }>
+
 const phaseTerms: Record<MigrationPhase, string> = {
   checking: 'compare capabilities',
   preparing: 'prepare the destination',
@@ -27,6 +29,17 @@ const phaseTerms: Record<MigrationPhase, string> = {
 /** The phases in the order in which they happen, each with the field's term. */
 export const phases: readonly { phase: MigrationPhase; word: string; term: string }[] =
   migrationPhase.options.map((phase) => ({ phase, word: phaseWord(phase), term: phaseTerms[phase] }))
+
+/** Those that a move goes through, or did: few wait for a link. */
+export function stepsOf({
+  phase: now,
+  switchover,
+}: Pick<MigrationWork, 'phase' | 'switchover'>): typeof phases {
+  const isNever = (phase: MigrationPhase): boolean =>
+    (phase === 'fetching-rest' && switchover !== 'post-copy') ||
+    (phase === 'waiting-for-link' && phase !== now)
+  return phases.filter(({ phase }) => !isNever(phase))
+}
 
 /** `ready in about 2 s · freeze of 0.1 s · 105 MB` */
 export function estimateWords(estimate: MigrationEstimate): string {

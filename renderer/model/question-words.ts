@@ -1,6 +1,7 @@
 /** The questions that are asked before something is done that cannot, or hardly, be taken back. Pure. */
 import { assertNever } from '../../shared/assert-never.ts'
 import type { Checkpoint, LentLink, VaultState } from '../../shared/models/checkpoint.ts'
+import type { Dock } from '../../shared/models/dock.ts'
 import type { Question } from '../state/ui-store.ts'
 import { checkpointTitle, countWords } from './checkpoint-words.ts'
 
@@ -57,6 +58,8 @@ function guestWords(question: GuestQuestion): QuestionWords {
         confirm: 'Force off',
         cancel: 'Leave it on',
       }
+    case 'post-copy':
+      return postCopyWords(question.guest.name, question.dock)
     case 'unpair':
       return {
         title: `Unpair ${question.dock.name}?`,
@@ -155,4 +158,22 @@ function forgetWords({ vault, checkpoints }: Circumstances): QuestionWords {
 
 function isAre(count: number): string {
   return count === 1 ? 'is' : 'are'
+}
+
+/** A round trip that cables do not have. */
+const slowRttMs = 5
+
+function postCopyWords(name: string, dock: Dock): QuestionWords {
+  const isSlow = dock.linkRttMs !== null && dock.linkRttMs > slowRttMs
+  const slow = `The link to ${dock.name} answers late, as over Wi-Fi: ${name} would often wait for memory. Use a cable if you can.`
+  return {
+    title: `Send ${name} to ${dock.name} and finish with post-copy?`,
+    text: [
+      `${name} runs on ${dock.name} after one round over its memory, with a short freeze however much it changes, and fetches the rest while it runs.`,
+      `Until it has the rest, it needs both PCs: if QEMU or one of the PCs ends meanwhile, its memory is lost and it must boot anew from its disk. A broken link only makes it wait.`,
+      ...(isSlow ? [slow] : []),
+    ],
+    confirm: 'Send with post-copy',
+    cancel: 'Leave it here',
+  }
 }

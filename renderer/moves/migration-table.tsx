@@ -66,6 +66,7 @@ function Row({ record, hideGuest }: { record: MigrationRecord; hideGuest: boolea
           href={routeHref({ kind: 'migration', id: record.id })}
         >
           {outcomeWord(outcome)}
+          {record.switchover === 'post-copy' && ', post-copy'}
         </a>
       </td>
       <td className="table__number" data-label="Time">

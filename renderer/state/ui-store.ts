@@ -11,6 +11,7 @@ export type Question =
   | { kind: 'rename'; guest: Guest }
   | { kind: 'delete'; guest: Guest }
   | { kind: 'force-off'; guest: Guest }
+  | { kind: 'post-copy'; guest: Guest; dock: Dock }
   | { kind: 'run-here'; guest: Guest; migrationId: string; otherName: string }
   | { kind: 'give-up-here'; guest: Guest; migrationId: string; otherName: string }
   | { kind: 'unpair'; dock: Dock }

@@ -74,7 +74,11 @@ function transferOf(call: Call): MemoryTransfer {
 async function migrate(call: Call): Promise<Outcome> {
   const { state, guest, request: asked } = await moveOf(call, 'migrate')
   const transfer = transferOf(call)
-  const request = transfer === 'auto' ? asked : { ...asked, transfer }
+  const request: MigrationRequest = {
+    ...asked,
+    ...(transfer === 'auto' ? {} : { transfer }),
+    ...(call.flags['post-copy'] === true ? { switchover: 'post-copy' } : {}),
+  }
   const client = await call.host()
   const name = printable(guest.name)
   const found = await client.migrations.check(request)
@@ -91,10 +95,11 @@ async function migrate(call: Call): Promise<Outcome> {
   const [result, chosen] = [resultOf(followed), chosenTransfer(followed)]
   const where = dockNameOf(state, request.toDockId)
   const took = result ? `: ${resultWords(result)}` : ''
+  const late = request.switchover === 'post-copy' ? ' It finished with post-copy.' : ''
   const lacked = chosen === 'pages' ? ` Only what ${where} lacked of its memory was sent.` : ''
   return {
     value: { operationId, ...request, transfer: chosen, result },
-    text: `${name} runs on ${where} now${took}.${lacked}`,
+    text: `${name} runs on ${where} now${took}.${lacked}${late}`,
   }
 }
 
@@ -130,7 +135,7 @@ async function history(call: Call): Promise<Outcome> {
       localTime(one.startedAtMs),
       one.guestName,
       `${one.fromDockName} → ${one.toDockName}`,
-      outcomeWords(one),
+      one.switchover === 'post-copy' ? `${outcomeWords(one)} (post-copy)` : outcomeWords(one),
       formatDuration(result?.totalMs ?? one.endedAtMs - one.startedAtMs),
       result ? formatDuration(result.downtimeMs) : '',
       result ? formatBytes(result.wireBytes) : '',
@@ -177,6 +182,9 @@ export const migrationCommands: readonly Command[] = [
       memory: {
         value: 'how',
         says: 'auto; or pages: only what the other PC lacks; or plain: as QEMU sends it',
+      },
+      'post-copy': {
+        says: 'let it run there after one round over its memory; the rest follows, and is lost if a PC fails meanwhile',
       },
       'no-wait': { says: 'return at once; follow it with wdock status' },
     },

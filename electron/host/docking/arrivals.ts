@@ -28,17 +28,17 @@ import type { BootFileStore } from '../guests/boot-files.ts'
 import { setGuestClock } from '../guests/guest-clock.ts'
 import type { GuestMachine } from '../guests/guest-environment.ts'
 import type { Guests } from '../guests/guests.ts'
-import type { LocalGuest } from '../guests/local-guest.ts'
 import type { Operations } from '../operations.ts'
 import { Arrival } from './arrival.ts'
 import { blockedValues, findBlockers } from './arrival-check.ts'
+import { ArrivalRests } from './arrival-rests.ts'
 import { assertArrived, assertOffered, clearAway, createTops, lacking } from './arrival-steps.ts'
 import { Commits } from './commits.ts'
 import type { Faults } from './faults.ts'
 import { Journal } from './journal.ts'
-import type { CheckAnswer, DestinationStage, GuestOffer, RecoverAnswer, StreamHeader } from './messages.ts'
+import type { CheckAnswer, DestinationStage, GuestOffer, StreamHeader } from './messages.ts'
 import { missingBytes, unchangingFiles } from './offer.ts'
-import { awaitDevices, expectPostCopy, followRest, mayFetch, RestReceiver } from './post-copy-arrival.ts'
+import { awaitDevices, expectPostCopy, mayFetch } from './post-copy-arrival.ts'
 import { relayToQemu } from './relay.ts'
 import { memoryWindow } from './tuning.ts'
 import type { Visits } from './visits.ts'
@@ -68,10 +68,12 @@ export class Arrivals {
   /** Off the list and being cleaned up, by migration. */
   readonly #leaving = new Map<string, { guestId: string; left: Promise<void> }>()
   readonly commits: Commits
+  readonly rests: ArrivalRests
 
   constructor(options: ArrivalsOptions) {
     this.#options = options
     this.commits = new Commits(options.log)
+    this.rests = new ArrivalRests(options, this.commits, (id) => this.#arrivals.get(id) ?? null)
   }
 
   /** Migrations that wait here for a decision, with the dock that can give it. */
@@ -174,7 +176,7 @@ export class Arrivals {
       if (postCopy) {
         const names = { name: guest.name, dock: this.#options.dockName() }
         await expectPostCopy(process.qmp, postCopyCapabilities, names)
-        const rest = this.#restOf(arrival)
+        const rest = this.rests.of(arrival)
         arrival.cleanup.add('close the memory channel', async () => rest.cut())
       } else await setCapabilities(process.qmp)
       const nodes = guest.definition.disks.map((disk) => disk.nodeName)
@@ -294,7 +296,7 @@ export class Arrivals {
     const startedMs = this.#options.clock.monotonicMs()
     if (process !== null && run) await cont(process.qmp)
     const ranAfterMs = this.#options.clock.monotonicMs() - startedMs
-    const rest = process !== null && fetches ? this.#restOf(arrival) : null
+    const rest = process !== null && fetches ? this.rests.of(arrival) : null
     const stage = rest === null ? 'committed' : 'fetching'
     if (journal.stage !== stage) await journal.record(stage)
     this.#arrivals.delete(migrationId)
@@ -302,41 +304,9 @@ export class Arrivals {
     arrival.visit?.keep()
     guest.setOperation(null)
     if (rest === null) this.commits.add(journal, settledIn)
-    else this.#follow(journal, guest, rest, settledIn)
+    else this.rests.follow(journal, guest, rest, settledIn)
     guest.setState(process === null ? { kind: 'stopped' } : { kind: run ? 'running' : 'paused' })
     return ranAfterMs
-  }
-
-  /** The guest runs here and lacks memory: the commit is remembered until it has all of it, or never will. */
-  #follow(journal: Journal, guest: LocalGuest, rest: RestReceiver, settledIn: Promise<void>): void {
-    const { operations, log, dockName } = this.#options
-    const followed = followRest({ journal, guest, rest, operations, log, dockName: dockName() })
-    this.commits.add(
-      journal,
-      Promise.all([settledIn, followed]).then(() => undefined),
-      rest,
-    )
-  }
-
-  #restOf(arrival: Arrival): RestReceiver {
-    const { migrationId, dockId, guest } = arrival
-    const { clock, log } = this.#options
-    arrival.rest ??= new RestReceiver({ migrationId, dockId, guest, clock, log })
-    return arrival.rest
-  }
-
-  /** The source found the link broken while memory was on its way. @throws migration.not_found */
-  async recover(from: From, migrationId: string): Promise<RecoverAnswer> {
-    const known = this.commits.rest(from.dockId, migrationId)
-    if (known !== null) return await known.listenAgain()
-    if (this.commits.has(from.dockId, migrationId)) return { kind: 'over', how: 'whole' }
-    const arrival = this.#of(from, migrationId)
-    return await this.#restOf(arrival).listenAgain()
-  }
-
-  /** The QEMU that had the rest of a guest's memory has ended. @returns whether that lost anything */
-  async restLost(dockId: string, migrationId: string): Promise<boolean> {
-    return (await this.commits.rest(dockId, migrationId)?.giveUp()) === 'lost'
   }
 
   /** What may be done after the guest runs. @throws when the record could not be written */
@@ -407,7 +377,7 @@ export class Arrivals {
     const guest = guests.find(guestId)
     const arriving = guest !== null && guest.record.arrival?.migrationId === migrationId ? guest : null
     if (guest !== null && journal.stage === 'fetching') {
-      this.#takeUpRest(journal, guest)
+      this.rests.takeUp(journal, guest)
       return
     }
     if (arriving === null) {
@@ -430,14 +400,6 @@ export class Arrivals {
       arriving.setOperation(migrationId)
       showUnsettled(arrival)
     }
-  }
-
-  /** Its QEMU has lived on without a host, waiting for memory, or has died meanwhile. */
-  #takeUpRest(journal: Journal, guest: LocalGuest): void {
-    const { migrationId, otherDockId: dockId } = journal.head
-    const { clock, log } = this.#options
-    const rest = new RestReceiver({ migrationId, dockId, guest, clock, log })
-    this.#follow(journal, guest, rest, guest.changeRecord({ arrival: null }))
   }
 
   #of(from: From, migrationId: string): Arrival {

@@ -320,11 +320,11 @@ export class Docking {
     })
     calls.serve('docking.recover', async (from, { migrationId }) => {
       await this.#settling.ready
-      return await arrivals.recover(from, migrationId)
+      return await arrivals.rests.recover(from, migrationId)
     })
     calls.serve('docking.rest-lost', async (from, { migrationId }) => {
       await this.#settling.ready
-      return { lost: await arrivals.restLost(from.dockId, migrationId) }
+      return { lost: await arrivals.rests.lost(from.dockId, migrationId) }
     })
     calls.serve('docking.abort', async (from, { migrationId }) => {
       await this.#settling.ready

@@ -245,7 +245,7 @@ export class Settling {
   async #settleCommit(migrationId: string, dockId: string): Promise<void> {
     const { stage } = await this.#parts.calls.ask(dockId, 'docking.source-stage', { migrationId })
     if (stage !== 'unknown') return
-    await this.#arrivals.restLost(dockId, migrationId)
+    await this.#arrivals.rests.lost(dockId, migrationId)
     await this.#arrivals.commits.forget(dockId, migrationId)
   }
 
