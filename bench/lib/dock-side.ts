@@ -6,6 +6,7 @@ import { type GuestRecord, guestRecord } from '../../electron/host/guests/guest-
 import { DockProcess, makePairedDocks } from '../../electron/testing/dock-process.ts'
 import type { NamespacePair } from '../../electron/testing/namespaces.ts'
 import type { HostEvent, HostState } from '../../shared/models/host-state.ts'
+import type { Switchover } from '../../shared/models/operation.ts'
 import { type Departure, type Marks, measureMove } from './measure.ts'
 import { arrived, type Outcome } from './move.ts'
 
@@ -99,9 +100,9 @@ export class DockSide {
   }
 
   /** Moves the guest to the other dock. @param giveUpAfterMs from when memory begins to cross; null for ever */
-  async move(giveUpAfterMs: number | null = null): Promise<Outcome> {
+  async move(giveUpAfterMs: number | null = null, switchover: Switchover = 'pre-copy'): Promise<Outcome> {
     const [from, to, guestId] = [this.#from, this.#to, this.#guestId]
-    const request = { guestId, fromDockId: await from.dockId(), toDockId: await to.dockId() }
+    const request = { guestId, fromDockId: await from.dockId(), toDockId: await to.dockId(), switchover }
     await to.until('the other dock', isOnline, onlineTimeoutMs)
     const route = { fromSocket: this.witnessSocket, toSocket: join(to.runDir(guestId), 'witness.sock') }
     const watching = new AbortController()

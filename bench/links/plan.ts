@@ -14,8 +14,8 @@ export type Load = (typeof loads)[number]
 export const workloads = ['terminal', 'video', 'mixed'] as const
 export type Workload = (typeof workloads)[number]
 
-/** Of ours. `first`: neither dock keeps anything of the guest; `return`: they met a while ago; `warm`: the dock that it goes to has prepared. */
-export type Visit = 'first' | 'return' | 'warm'
+/** Of ours. `first`: neither dock keeps anything of the guest; `return`: they met a while ago; `warm`: the dock that it goes to has prepared. `post-copy`: it goes over after one round, whatever was kept. */
+export type Visit = 'first' | 'return' | 'warm' | 'post-copy'
 
 interface Measured {
   /** Null where nothing limits the link. */
@@ -71,8 +71,8 @@ function goalCases(): GoalCase[] {
   const common = { part: 'goals', rounds, ways: ['plain'] } as const
   return loads.flatMap((load) => {
     const slow = slowMegabits.map((megabitsPerS): GoalCase => {
-      const visits: Visit[] = ['first', 'return', 'return']
-      return { ...common, load, megabitsPerS, visits: load === 'dirty' ? visits : [...visits, 'warm'] }
+      const last: Visit = load === 'dirty' ? 'post-copy' : 'warm'
+      return { ...common, load, megabitsPerS, visits: ['first', 'return', 'return', last] }
     })
     const fast = fastMegabits.map((megabitsPerS): GoalCase => {
       return { ...common, load, megabitsPerS, visits: ['first', 'return', 'return'] }
@@ -97,10 +97,11 @@ export interface Samples {
   home: Outcome[]
   out: Outcome[]
   warm: Outcome[]
+  'post-copy': Outcome[]
   plain: Outcome[]
   'multifd+zstd': Outcome[]
 }
 
 export function noSamples(): Samples {
-  return { first: [], home: [], out: [], warm: [], plain: [], 'multifd+zstd': [] }
+  return { first: [], home: [], out: [], warm: [], 'post-copy': [], plain: [], 'multifd+zstd': [] }
 }

@@ -42,7 +42,7 @@ async function visitOnce(sides: TwoSides, kind: Visit, samples: Samples, say: Te
   const direction = ours.isHome ? 'out' : 'home'
   const outcome = await sides.during(ours, async () => {
     await wait(kind === 'return' ? lightWorkMs : settleMs)
-    return await ours.move(giveUpAfterMs)
+    return await ours.move(giveUpAfterMs, kind === 'post-copy' ? 'post-copy' : 'pre-copy')
   })
   samples[kind === 'return' ? direction : kind].push(outcome)
   say(`ours, ${kind} (${direction}): ${words(outcome)}`)

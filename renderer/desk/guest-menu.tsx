@@ -38,6 +38,7 @@ export function GuestMenu({ guest, isHere, targets }: GuestMenuProps) {
             {isHere && <CommandItems guest={guest} />}
             <CheckpointItems guest={guest} isHere={isHere} />
             {isHere && mayMove(guest) && <SendItems guest={guest} targets={targets} />}
+            {isHere && <LeavingItem guest={guest} />}
             {isHere && <EditItems guest={guest} />}
           </Menu.Popup>
         </Menu.Positioner>
@@ -121,6 +122,23 @@ function SendItems({ guest, targets }: { guest: Guest; targets: readonly Dock[] 
         </Menu.Item>
       )}
     </>
+  )
+}
+
+/** For a person who no longer wants to wait for the other PC. */
+function LeavingItem({ guest }: { guest: Guest }) {
+  const docks = useHost((state) => state.docks)
+  const { state } = guest
+  if (state.kind !== 'leaving') return null
+  const { migrationId, toDockId } = state
+  const otherName = docks.find((dock) => dock.id === toDockId)?.name ?? 'the other PC'
+  return (
+    <Menu.Item
+      className="menu__item menu__item--danger"
+      onClick={() => ask({ kind: 'give-up-here', guest, migrationId, otherName })}
+    >
+      Give up the rest of its memory…
+    </Menu.Item>
   )
 }
 

@@ -15,7 +15,7 @@ export const guestState = z.discriminatedUnion('kind', [
   /** Arriving from another dock; it still runs there. */
   z.object({ kind: z.literal('arriving'), fromDockId: dockId }),
   /** It runs on another dock already, which still fetches what of its memory is only here. */
-  z.object({ kind: z.literal('leaving'), toDockId: dockId }),
+  z.object({ kind: z.literal('leaving'), migrationId: z.string(), toDockId: dockId }),
   /** A handover was cut at its most delicate moment: paused here and perhaps there. */
   z.object({ kind: z.literal('unsettled'), migrationId: z.string(), otherDockId: dockId }),
   z.object({ kind: z.literal('failed'), error: errorShape }),

@@ -159,7 +159,7 @@ async function settle(call: Call): Promise<Outcome> {
   }
   const client = await call.host()
   const guest = findGuest(await client.state.get(), call.args.guest ?? '')
-  if (guest.state.kind !== 'unsettled') throw fail('migration.not_found')
+  if (guest.state.kind !== 'unsettled' && guest.state.kind !== 'leaving') throw fail('migration.not_found')
   const name = printable(guest.name)
   await confirm(call, `${name}: ${risks[choice]}`, `Settling ${name}`)
   const { migrationId } = guest.state

@@ -261,16 +261,16 @@ export class Arrivals {
 
   /**
    * The source has given the guest away: it runs here now. May be called again by a source that missed the answer.
-   * @param fetches some of its memory may still be at the source @returns the time in milliseconds until it ran
+   * @param fetches some of its memory may still be at the source; undefined where that does not know @returns the time in milliseconds until it ran
    * @throws qemu.gone when what had arrived is lost: then this side has let go of it and the source may run on
    */
-  async commit(from: From, migrationId: string, run: boolean, fetches: boolean): Promise<number> {
+  async commit(from: From, migrationId: string, run: boolean, fetches: boolean | undefined): Promise<number> {
     if (this.commits.has(from.dockId, migrationId)) return 0
     const arrival = this.#of(from, migrationId)
     try {
       const ranAfterMs = await arrival.exclusively(async () => {
-        arrival.requireProcess()
-        return await this.#take(arrival, run, fetches)
+        const { qmp } = arrival.requireProcess()
+        return await this.#take(arrival, run, fetches ?? (await mayFetch(qmp)))
       })
       await this.#options.faults?.at('committed')
       return ranAfterMs

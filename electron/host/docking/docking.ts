@@ -314,7 +314,7 @@ export class Docking {
       await arrivals.awaitLoaded(from, migrationId, signal)
       return {}
     })
-    calls.serve('docking.commit', async (from, { migrationId, run, fetches = false }) => {
+    calls.serve('docking.commit', async (from, { migrationId, run, fetches }) => {
       await this.#settling.ready
       return { ranAfterMs: await arrivals.commit(from, migrationId, run, fetches) }
     })

@@ -178,9 +178,14 @@ export class RestOfMemory {
     )
     const joint = new WindowedJoint(stream, { window: postCopyWindow, dock: to.name })
     this.#carryBy(joint)
-    await relayFromQemu(process.sockets.outgoing, joint)
-    await resumeMigration(process.qmp, unixUri(process.sockets.outgoing))
-    await this.#awaitResumed()
+    const relay = await relayFromQemu(process.sockets.outgoing, joint)
+    try {
+      await resumeMigration(process.qmp, unixUri(process.sockets.outgoing))
+      await this.#awaitResumed()
+    } catch (error) {
+      await relay.close()
+      throw error
+    }
     log.info('a post-copy goes on', { migrationId })
     return null
   }

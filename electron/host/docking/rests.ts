@@ -38,10 +38,10 @@ export class Rests {
     this.#closing.abort()
   }
 
-  /** Whether the other side may lack memory that is here, or was. */
-  async mayHold({ head }: Journal): Promise<boolean> {
+  /** Whether the other side may lack memory that is here; undefined where its QEMU is gone, and nobody here knows. */
+  async mayHold({ head }: Journal): Promise<boolean | undefined> {
     const process = this.#processOf(head)
-    return process === null || (await mayFetch(process.qmp))
+    return process === null ? undefined : await mayFetch(process.qmp)
   }
 
   /** Before the commit is said again: a QEMU there that waits for a page may not answer. */
@@ -58,7 +58,11 @@ export class Rests {
   async serve({ head }: Journal, hooks: RestHooks): Promise<void> {
     const { name: dock } = this.#dock(head)
     const { guestName: name } = head
-    this.#parts.guests.find(head.guestId)?.setState({ kind: 'leaving', toDockId: head.otherDockId })
+    this.#parts.guests.find(head.guestId)?.setState({
+      kind: 'leaving',
+      migrationId: head.migrationId,
+      toDockId: head.otherDockId,
+    })
     const process = this.#processOf(head)
     try {
       const end = process === null ? 'gone' : await this.#rest(head, process, hooks).serve()

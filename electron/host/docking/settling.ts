@@ -13,7 +13,7 @@ import type { LocalGuest } from '../guests/local-guest.ts'
 import type { Arrivals } from './arrivals.ts'
 import { ensureRunningHere } from './ensure-running.ts'
 import { type Journal, type JournalHead, readJournals, type UnreadableJournal } from './journal.ts'
-import type { SourceStage } from './messages.ts'
+import type { DestinationStage, SourceStage } from './messages.ts'
 import type { Settlement } from './outcomes.ts'
 import type { DockingParts } from './parts.ts'
 import type { Rests } from './rests.ts'
@@ -210,16 +210,23 @@ export class Settling {
         await this.#keepHere(journal)
         return 'here'
       }
-      const fetches = stage !== 'committed' && (await this.#rests.mayHold(journal))
-      if (stage !== 'committed' && stage !== 'fetching') {
-        const run = journal.head.side === 'source' && journal.head.wasRunning
-        if (fetches) await this.#rests.mend(journal)
-        await calls.ask(otherDockId, 'docking.commit', { migrationId, run, fetches })
-      }
-      if (fetches || stage === 'fetching') return 'fetching'
+      if (stage === 'fetching') return 'fetching'
+      if (stage !== 'committed' && (await this.#commitAgain(journal)) === 'fetching') return 'fetching'
       await this.#letGo(journal)
       return 'there'
     })
+  }
+
+  /** @returns the stage there afterwards */
+  async #commitAgain(journal: Journal): Promise<DestinationStage> {
+    const { calls } = this.#parts
+    const { head } = journal
+    const { migrationId, otherDockId } = head
+    const fetches = await this.#rests.mayHold(journal)
+    if (fetches === true) await this.#rests.mend(journal)
+    const run = head.side === 'source' && head.wasRunning
+    await calls.ask(otherDockId, 'docking.commit', { migrationId, run, fetches })
+    return (await calls.ask(otherDockId, 'docking.destination-stage', { migrationId })).stage
   }
 
   /**
