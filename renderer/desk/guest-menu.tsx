@@ -4,7 +4,7 @@ import { Ellipsis } from 'lucide-react'
 import type { Dock } from '../../shared/models/dock.ts'
 import type { Guest } from '../../shared/models/guest.ts'
 import { mayCheckpoint } from '../model/checkpoint-words.ts'
-import { canDelete, commandsFor, mayMove } from '../model/guest-words.ts'
+import { canDelete, commandsFor, isUsable, mayMove } from '../model/guest-words.ts'
 import type { GuestCommand } from '../state/actions.ts'
 import { useActions, useHost } from '../state/app-context.tsx'
 import { makeKey } from '../state/checkpoint-actions.ts'
@@ -49,11 +49,12 @@ export function GuestMenu({ guest, isHere, targets }: GuestMenuProps) {
 
 function CommandItems({ guest }: { guest: Guest }) {
   const actions = useActions()
+  const usable = useHost(({ operations }) => isUsable(guest, operations))
   function run(command: GuestCommand): void {
     if (command === 'forceOff') ask({ kind: 'force-off', guest })
     else void actions.command(guest, command)
   }
-  if (guest.operationId !== null) return null
+  if (!usable) return null
   return commandsFor(guest.state).map(({ command, label }) => (
     <Menu.Item key={command} className="menu__item" onClick={() => run(command)}>
       {label}

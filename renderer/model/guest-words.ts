@@ -3,6 +3,7 @@ import type { ErrorShape } from '../../shared/errors/index.ts'
 import { formatMemory } from '../../shared/format.ts'
 import type { Accelerator } from '../../shared/models/dock.ts'
 import type { Guest, GuestState } from '../../shared/models/guest.ts'
+import type { Operation } from '../../shared/models/operation.ts'
 import { guestStateWord } from '../../shared/words.ts'
 import type { GuestCommand } from '../state/actions.ts'
 
@@ -95,6 +96,14 @@ export function commandsFor(state: GuestState): CommandChoice[] {
 
 export function canDelete(guest: Guest): boolean {
   return guest.operationId === null && (guest.state.kind === 'stopped' || guest.state.kind === 'failed')
+}
+
+/** Whether a person may use it now: an operation holds it, unless that only brings the rest of its memory. */
+export function isUsable(guest: Guest, operations: readonly Operation[]): boolean {
+  const holder = operations.find(({ id }) => id === guest.operationId)
+  if (holder?.work.kind !== 'migration' || holder.work.toDockId !== guest.dockId)
+    return guest.operationId === null
+  return holder.work.phase === 'fetching-rest' || holder.work.phase === 'waiting-for-link'
 }
 
 /** Whether moving is worth offering; the host's check says whether it will work. */
