@@ -19,7 +19,7 @@ import type { PeerOutput, WarmHeader } from '../messages.ts'
 import { makeOffer, unchangingFiles } from '../offer.ts'
 import type { DockingParts } from '../parts.ts'
 import { relayFromQemu } from '../relay.ts'
-import { memoryWindow, reasonMs } from '../tuning.ts'
+import { memoryWindow, plainBytesPerS, reasonMs } from '../tuning.ts'
 import type { Visit, Visits } from '../visits.ts'
 import { WarmPace } from './pace.ts'
 import { pacedStream } from './paced-stream.ts'
@@ -55,6 +55,8 @@ export class WarmVisit {
   #pace = new WarmPace(null)
   #sentFileBytes = 0
   #memoryShare = 0
+  /** From here on its QEMU has to be given back first. */
+  #hasQemu = false
 
   constructor(options: WarmVisitOptions) {
     this.#options = options
@@ -77,6 +79,7 @@ export class WarmVisit {
   /** Ends it: what has crossed is kept. */
   stop(): void {
     this.#stop.abort(fail('host.cancelled'))
+    if (!this.#hasQemu) this.#freed.resolve()
   }
 
   /**
@@ -85,8 +88,7 @@ export class WarmVisit {
    */
   async run(): Promise<boolean> {
     try {
-      const isAllThere = await this.#run()
-      return isAllThere && !this.#stop.signal.aborted
+      return await this.#run()
     } catch (error) {
       if (this.#stop.signal.aborted) return false
       throw error
@@ -109,7 +111,7 @@ export class WarmVisit {
       ...{ layers: offer.layers, bootFiles: offer.bootFiles },
     }
     const missing = await calls.ask(to.dockId, 'warm.prepare', asked, { signal })
-    this.#pace = new WarmPace((await rates.measure(to.dockId)).bytesPerS)
+    this.#pace = new WarmPace((await rates.confirm(to.dockId, plainBytesPerS)).bytesPerS)
     const files = filesIn(missing, asked)
     const fileBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     for (const file of files) await this.#sendFile(file, { fileBytes, touchedBytes })
@@ -157,6 +159,8 @@ export class WarmVisit {
       const visit = await visits.send(of, { listenPath, relayPath, linkBytesPerS, files, mayStop: true })
       cleanup.add('end the codec', () => visit.close())
       await visit.listening
+      this.#stop.signal.throwIfAborted()
+      this.#hasQemu = true
       const isThrough = await this.#trickle(listenPath, joint, sizes).catch(async (error: unknown) => {
         throw await this.#reason(visit, error)
       })
