@@ -39,7 +39,7 @@ function readBody(reader: ByteReader, bodyBytes: number): Buffer {
   if (!isZstdFrameOf(stored, bodyBytes)) throw badMessage('a body that is no such zstd frame')
   let body: Buffer
   try {
-    body = zstdDecompressSync(stored, { maxOutputLength: mostBodyBytes })
+    body = zstdDecompressSync(stored, { maxOutputLength: mostBodyBytes, chunkSize: Math.max(64, bodyBytes) })
   } catch (error) {
     throw badMessage(`a body that cannot be unpacked: ${String(error)}`)
   }

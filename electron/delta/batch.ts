@@ -4,7 +4,7 @@
  * records: a run of pages in order costs two or three bytes. Relies on its owner to flush before it is full.
  */
 import { hash } from 'node:crypto'
-import { constants, zstdCompressSync } from 'node:zlib'
+import { zstdFrameOf } from '../pages/zstd-frame.ts'
 import { ByteWriter } from '../platform/bytes.ts'
 import {
   checkBytes,
@@ -192,8 +192,7 @@ export class BatchWriter {
 /** @returns null where it does not get smaller */
 function pack(body: Buffer, level: number): Buffer | null {
   if (body.length < worthCompressingBytes) return null
-  const params = { [constants.ZSTD_c_compressionLevel]: level }
-  const packed = zstdCompressSync(body, { params, pledgedSrcSize: body.length })
+  const packed = zstdFrameOf(body, level)
   return packed.length < body.length ? packed : null
 }
 

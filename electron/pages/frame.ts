@@ -5,10 +5,10 @@
  * is refused. Relies on a key sealing one frame, once: the nonce is zero.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { constants, zstdDecompressSync } from 'node:zlib'
 import { fail, type WdockError } from '../../shared/errors/index.ts'
 import { pageBytes } from './page-id.ts'
-import { isZstdFrameOf } from './zstd-frame.ts'
+import { isZstdFrameOf, zstdFrameOf } from './zstd-frame.ts'
 
 /** The most pages of a frame. */
 export const framePages = 16
@@ -40,18 +40,12 @@ const pageZstdLevel = 1
  * forged one could ask for 128 MB.
  */
 const pageWindowLog = 17
-const compressOptions = {
-  chunkSize: frameBytes + 1024,
-  params: {
-    [constants.ZSTD_c_compressionLevel]: pageZstdLevel,
-    // No larger than a frame: what zstd sets up for each call takes a fifth of its time otherwise.
-    [constants.ZSTD_c_windowLog]: Math.log2(frameBytes),
-  },
-}
+// No larger than a frame: what zstd sets up for each call takes a fifth of its time otherwise.
+const compressParams = { [constants.ZSTD_c_windowLog]: Math.log2(frameBytes) }
 
 /** What is to be sealed for `pages`: a zstd frame that is shorter, or `pages` themselves. */
 export function packFrame(pages: Buffer): Buffer {
-  const compressed = zstdCompressSync(pages, compressOptions)
+  const compressed = zstdFrameOf(pages, pageZstdLevel, compressParams)
   return compressed.length < pages.length ? compressed : pages
 }
 

@@ -1,13 +1,37 @@
 /**
- * The outside of a zstd frame (RFC 8878, section 3.1.1), read before it is given to a decompressor: a forged
- * frame must neither leave a decompressor that lives on in the middle of something, nor be a bomb. Promises to
- * read nothing past the end, and no more than the few bytes in front of each block.
+ * Single zstd frames: made as such, and their outside (RFC 8878, section 3.1.1) read before one is given to a
+ * decompressor: a forged frame must neither leave a decompressor that lives on in the middle of something, nor be a
+ * bomb. Promises to read nothing past the end, and no more than the few bytes in front of each block.
  */
+import { constants, zstdCompressSync } from 'node:zlib'
 
 const magic = 0xfd2fb528
 /** Block_Type, section 3.1.1.2.2. */
 const rleBlock = 1
 const reservedBlock = 3
+
+/**
+ * Exactly one frame, that says of itself how long its content is. Node's call appends a second, empty one where what comes
+ * out ends at the last byte of its buffer (65,536 bytes unless told); here it never fills that, and is in one piece.
+ * @param level of zstd @param params more of them
+ */
+export function zstdFrameOf(
+  bytes: Buffer,
+  level: number,
+  params: Readonly<Record<number, number>> = {},
+): Buffer {
+  return zstdCompressSync(bytes, {
+    params: { ...params, [constants.ZSTD_c_compressionLevel]: level },
+    pledgedSrcSize: bytes.length,
+    chunkSize: longestFrameBytes(bytes.length) + 1,
+  })
+}
+
+/** ZSTD_COMPRESSBOUND of zstd.h, and what a frame's header and checksum may take. */
+function longestFrameBytes(contentBytes: number): number {
+  const small = contentBytes < 128 * 1024 ? (128 * 1024 - contentBytes) >>> 11 : 0
+  return contentBytes + (contentBytes >>> 8) + small + 64
+}
 
 /**
  * Whether `bytes` are exactly one frame, from its magic number to its last block or checksum, that says of

@@ -4,8 +4,9 @@
  * the newest of that name. Relies on fewer than 2^32 objects under one key, as nonces are random.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { constants, zstdDecompressSync } from 'node:zlib'
 import { fail } from '../../shared/errors/index.ts'
+import { zstdFrameOf } from '../pages/zstd-frame.ts'
 import { type Random, systemRandom } from '../platform/random.ts'
 
 const version = 1
@@ -13,7 +14,7 @@ const cipher = 'aes-256-gcm'
 const nonceBytes = 12
 const tagBytes = 16
 const sealOptions = { authTagLength: tagBytes }
-const compressOptions = { params: { [constants.ZSTD_c_compressionLevel]: 3 } }
+const level = 3
 /** As a power of two: level 3 needs 21 at most, and a forged object could ask for 27. */
 const windowLog = 23
 
@@ -55,7 +56,7 @@ export class ObjectSealer {
 
   /** @param name the whole name of the object in its store, such as `labels/<id>` */
   seal(name: string, payload: Buffer): Buffer {
-    const content = zstdCompressSync(payload, compressOptions)
+    const content = zstdFrameOf(payload, level)
     return Buffer.concat([Buffer.of(version), sealBytesWith(this.#key, name, content, this.#random)])
   }
 

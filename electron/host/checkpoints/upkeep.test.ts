@@ -1,5 +1,5 @@
 /** Old checkpoints go, and their space is freed. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { fail } from '../../../shared/errors/index.ts'
 import { defaultCheckpointRules } from '../../../shared/models/checkpoint.ts'
 import { CheckpointDock, settle } from './testing/checkpoint-dock.ts'
@@ -84,7 +84,7 @@ describe('space', () => {
     await dock.clock.pass(8 * minuteMs)
     expect(sweeps()).toBe(before)
     await dock.clock.pass(4 * minuteMs)
-    expect(sweeps()).toBe(before + 1)
+    await vi.waitFor(() => expect(sweeps()).toBe(before + 1))
     await dock.clock.pass(60 * minuteMs)
     expect(sweeps()).toBe(before + 1)
   })

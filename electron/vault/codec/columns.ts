@@ -3,7 +3,8 @@
  * and neighbours in a row are not. `uv raw bytes ‖ uv stored bytes ‖ stored`; zstd, or raw where that is not shorter.
  * Promises that reading reserves no more than the limit of the whole object, whatever the columns say of themselves.
  */
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { zstdDecompressSync } from 'node:zlib'
+import { zstdFrameOf } from '../../pages/zstd-frame.ts'
 import { type BadBytes, ByteReader, type ByteWriter } from '../../platform/bytes.ts'
 
 const level = 9
@@ -19,7 +20,7 @@ export function writeColumn(writer: ByteWriter, column: ByteWriter): void {
 }
 
 function shorterOf(raw: Buffer): Buffer {
-  const packed = zstdCompressSync(raw, { params: { [constants.ZSTD_c_compressionLevel]: level } })
+  const packed = zstdFrameOf(raw, level)
   return packed.length < raw.length ? packed : raw
 }
 
