@@ -2,7 +2,8 @@
  * `npm run bench:links [-- --quick] [--only NAME] [--rounds N] [--keep] [--json]`: how long a guest takes across a slow link:
  * ours on a first visit, on a return and to a warm dock, beside QEMU's own ways, on the same guest and the same shaped link,
  * in turns in one run; each promise beside its figure, and the paper's Figure 4. NAME is `goals`, `figure`, or what the guest
- * does: `idle`, `fill`, `dirty`, `terminal`, `video`, `mixed`. `--keep` writes a full run to bench/results. Needs root for
+ * does: `idle`, `fill`, `dirty`, `terminal`, `video`, `mixed`. `--keep` writes a run of everything, or of one of both parts, to
+ * bench/results. Needs root for
  * network namespaces. Promises that nothing is left running, whatever ends it.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -20,7 +21,14 @@ import {
 } from './lib/report.ts'
 import { type Peak, ResidentWatch } from './lib/resident.ts'
 import { type TwoSides, withTwoSides } from './lib/two-sides.ts'
-import { type FigurePoint, figureCells, figureNote, figurePointOf, type LinksReport } from './links/figure.ts'
+import {
+  type FigurePoint,
+  figureCells,
+  figureNote,
+  figurePointOf,
+  figureRuns,
+  type LinksReport,
+} from './links/figure.ts'
 import { figurePicture } from './links/picture.ts'
 import {
   type Case,
@@ -127,17 +135,20 @@ function textOf(report: LinksReport): string {
 async function keep(report: LinksReport): Promise<void> {
   await mkdir(resultsDir, { recursive: true })
   await writeFile(join(resultsDir, 'links.json'), `${JSON.stringify(report, null, 2)}\n`)
+  const figure = [
+    '## The figure of the paper',
+    '![How long a guest takes to another PC](links.svg)',
+    markdownCells(figureCells(report.figure)),
+    `${figureNote} ${figureRuns(report.figure)} ${provenance(report)}`,
+  ]
   const text = [
     '# Slow links',
     markdownTable(report),
     rowsNote,
-    '## The figure of the paper',
-    '![How long a guest takes to another PC](links.svg)',
-    markdownCells(figureCells(report.figure)),
-    `${figureNote} ${provenance(report)}`,
+    ...(report.figure.length === 0 ? [] : figure),
   ]
   await writeFile(join(resultsDir, 'links.md'), `${text.join('\n\n')}\n`)
-  await writeFile(join(resultsDir, 'links.svg'), figurePicture(report.figure))
+  if (report.figure.length > 0) await writeFile(join(resultsDir, 'links.svg'), figurePicture(report.figure))
 }
 
 /** @returns null where the command line makes no sense */
@@ -168,8 +179,9 @@ async function main(): Promise<number> {
     tell(`There is no such measurement. --only takes one of ${names}; --rounds a number.`)
     return 2
   }
-  if (values.keep === true && (values.only !== undefined || values.quick === true)) {
-    tell('Only a full run is kept.')
+  const isPart = values.only === undefined || parts.some((part) => part === values.only)
+  if (values.keep === true && (!isPart || values.quick === true)) {
+    tell('Only a run of everything, or of one of both parts, is kept.')
     return 2
   }
   const report = await measure(cases)

@@ -7,8 +7,8 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { benchReport, markdownCells, markdownTable } from '../bench/lib/report.ts'
-import { figureCells, figureNote, linksReport } from '../bench/links/figure.ts'
+import { benchReport, markdownCells, markdownTable, provenance } from '../bench/lib/report.ts'
+import { figureCells, figureNote, figureRuns, linksReport } from '../bench/links/figure.ts'
 import { marked, namesIn } from './lib/marked-text.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -33,8 +33,10 @@ const others: Readonly<Record<string, Shown>> = {
   'links-figure': {
     file: 'links',
     textOf: (kept) => {
-      const { figure } = linksReport.parse(kept)
-      return [pictures.links, markdownCells(figureCells(figure)), figureNote].join('\n\n')
+      const report = linksReport.parse(kept)
+      const { figure } = report
+      const note = `${figureNote} ${figureRuns(figure)} ${provenance(report)}`
+      return [pictures.links, markdownCells(figureCells(figure)), note].join('\n\n')
     },
   },
 }

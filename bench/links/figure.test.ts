@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { markdownCells } from '../lib/report.ts'
-import { figureCells, figurePointOf, linksReport } from './figure.ts'
+import { figureCells, figurePointOf, figureRuns, linksReport } from './figure.ts'
 import { figurePicture } from './picture.ts'
 import { chosenCases, type FigureCase, noSamples } from './plan.ts'
 import { never, took } from './testing.ts'
@@ -30,6 +30,13 @@ describe('the figure', () => {
     expect(lines[2]).toBe(
       '| 100 Mbit/s | terminal | 3 MiB | 20 s | > 60 s | 9 s (9.5 s) | 5 s (5.5 s) | 0.45 s (0.95 s) | – |',
     )
+  })
+
+  it('says on how many moves it rests', () => {
+    expect(figureRuns(points)).toBe('Each is one move.')
+    const thrice = { ...noSamples(), plain: [never, never, never], first: [took(4), took(5), took(6)] }
+    const all = cases.map((of) => figurePointOf(of, thrice, 0))
+    expect(figureRuns(all)).toBe('Each is the median of 3 moves or more.')
   })
 
   it('is read again from what was kept', () => {

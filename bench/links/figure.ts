@@ -102,6 +102,13 @@ export function figureCells(points: readonly FigurePoint[]): Cells {
 export const figureNote =
   'From when memory begins to cross to the guest running there; in brackets from the decision, before a QEMU is started there. “>” was given up.'
 
+/** On how many moves each figure rests, in a sentence. */
+export function figureRuns(points: readonly FigurePoint[]): string {
+  const counts = points.flatMap((point) => figureBars.flatMap(({ key }) => point[key]?.n ?? []))
+  const fewest = Math.min(...counts)
+  return fewest === 1 ? 'Each is one move.' : `Each is the median of ${fewest} moves or more.`
+}
+
 function changesWords(mebibytes: number): string {
   return mebibytes < 1 ? 'less than 1 MiB' : `${mebibytes} MiB`
 }

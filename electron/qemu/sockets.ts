@@ -29,8 +29,8 @@ export interface SocketPaths {
   log: string
 }
 
-/** The longest name in the folder has 13 bytes; a unix socket's path ends at 107. */
-export const maxSocketDirBytes = 107 - 1 - 'outgoing.sock'.length
+/** The longest name in the folder is that of a relay beside one of these; a unix socket's path ends at 107. */
+export const maxSocketDirBytes = 107 - 1 - 'outgoing.sock.relay'.length
 
 export function socketPaths(dir: string): SocketPaths {
   return {
