@@ -70,7 +70,7 @@ async function freeKibibytes(dock: TwoDocks['laptop']): Promise<number> {
 
 async function sendFromMenu(page: Page, to: string): Promise<void> {
   await page.getByRole('button', { name: 'More for Workshop' }).click()
-  await page.getByRole('menuitem', { name: `Send to ${to}` }).click()
+  await page.getByRole('menuitem', { name: `Send to ${to}`, exact: true }).click()
 }
 
 test('two PCs that see each other pair by comparing six digits', async () => {
