@@ -154,6 +154,20 @@ test('it goes back as it came', async () => {
   expect(await askGuest(laptop, guestId)).toEqual({ boot, sound: true })
 })
 
+test('it comes again, and goes back with post-copy, which says what it risks first', async () => {
+  const { page, laptop } = docks
+  await guestOn(page, 'Laptop').getByRole('button', { name: 'Migrate to this PC' }).click()
+  await expect(guestOn(page, 'This PC').getByText(/running/)).toBeVisible({ timeout: 60_000 })
+  await expect(guestOn(page, 'Laptop')).toHaveCount(0)
+  await page.getByRole('button', { name: 'More for Workshop' }).click()
+  await page.getByRole('menuitem', { name: 'Send to Laptop, finish with post-copy…' }).click()
+  await expect(page.getByRole('alertdialog')).toContainText('memory is lost')
+  await page.getByRole('button', { name: 'Send with post-copy' }).click()
+  await expect(guestOn(page, 'Laptop').getByText(/running/)).toBeVisible({ timeout: 60_000 })
+  await expect(guestOn(page, 'This PC')).toHaveCount(0, { timeout: 60_000 })
+  expect(await askGuest(laptop, guestId)).toEqual({ boot, sound: true })
+})
+
 test('a blocker is explained with what to do; when that is done the move starts, and is cancelled', async () => {
   const { page, laptop, pc, pair } = docks
   const source = { kind: 'demo' } as const
