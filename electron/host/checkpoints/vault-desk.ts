@@ -3,6 +3,7 @@
  * waits for it, that a place which does not open is tried again for as long as it is chosen, that what people see is
  * in the state, and that no secret of it is. Relies on the vault's thread, which is started when it is first needed.
  */
+
 import { rm } from 'node:fs/promises'
 import {
   type ErrorShape,
@@ -20,6 +21,7 @@ import type {
 } from '../../../shared/models/checkpoint.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
+import { OneAtATime } from '../../platform/one-at-a-time.ts'
 import type { KeyPlace, KeyStore } from '../../vault/key-store.ts'
 import type {
   OpenedVault,
@@ -52,7 +54,7 @@ export class VaultDesk {
   readonly #openedListeners = new Set<(service: VaultService) => void>()
   readonly #closed = new AbortController()
   #connection: VaultConnection | null = null
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new OneAtATime()
   #opening: AbortController | null = null
 
   constructor(options: VaultDeskOptions) {
@@ -83,7 +85,7 @@ export class VaultDesk {
     this.#closed.abort()
     await this.#stopOpening()
     await this.#connection?.end()
-    await this.#queue
+    await this.#queue.idle()
     this.#connection = null
   }
 
@@ -337,8 +339,6 @@ export class VaultDesk {
 
   /** One thing at a time with the vault as a whole. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#queue.then(work, work)
-    this.#queue = next.catch(() => {})
-    return next
+    return this.#queue.run(work)
   }
 }

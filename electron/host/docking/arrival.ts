@@ -3,8 +3,10 @@
  * and that nothing more is begun once it was let go: a cancel that comes while QEMU starts waits for QEMU and then
  * ends it. Relies on its owner, `Arrivals`, to keep the list.
  */
+
 import { fail } from '../../../shared/errors/index.ts'
 import { Disposer } from '../../platform/dispose.ts'
+import { OneAtATime } from '../../platform/one-at-a-time.ts'
 import type { QemuProcess } from '../../qemu/process.ts'
 import type { LocalGuest } from '../guests/local-guest.ts'
 import { type Memory, residentBytes } from '../memory.ts'
@@ -22,7 +24,7 @@ export class Arrival {
   readonly cleanup = new Disposer()
   readonly #letGo = new AbortController()
   #held: { journal: Journal; guest: LocalGuest } | null = null
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new OneAtATime()
   /** What rebuilds its memory; null where that comes as QEMU sends it. */
   visit: Visit | null = null
   /** What takes its memory where it comes before all of that (post-copy), or may. */
@@ -114,9 +116,7 @@ export class Arrival {
   }
 
   #enqueue<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#queue.then(work, work)
-    this.#queue = next.catch(() => undefined)
-    return next
+    return this.#queue.run(work)
   }
 
   #require(): { journal: Journal; guest: LocalGuest } {

@@ -5,12 +5,14 @@
  * whom it was, or the guest was deleted for good; that it gives way where the disk gets short; and that nothing is removed while a visit uses it. Relies
  * on visits to take what they use, and to give it back.
  */
+
 import { fail } from '../../../shared/errors/index.ts'
 import type { KeptGuestMemory, KeptMemoryState } from '../../../shared/models/kept-memory.ts'
 import type { KeptPlace } from '../../delta/thread-messages.ts'
 import type { DockNet } from '../../docks/dock-net.ts'
 import type { KeptGuest, KeptStore } from '../../pages/kept/kept-store.ts'
 import type { Log } from '../../platform/log.ts'
+import { OneAtATime } from '../../platform/one-at-a-time.ts'
 import type { DeletedGuest } from '../guests/trash.ts'
 import type { Fact, StateStore } from '../state-store.ts'
 
@@ -33,7 +35,7 @@ export class KeptMemory {
   /** Guests whose kept pages a visit uses, with their names. */
   readonly #busy = new Map<string, string>()
   #listed: readonly KeptGuest[] = []
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new OneAtATime()
 
   constructor(options: KeptMemoryOptions) {
     this.#options = options
@@ -157,9 +159,7 @@ export class KeptMemory {
 
   /** One thing at a time: nothing is removed while a visit takes it. */
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#queue.then(work, work)
-    this.#queue = next.catch(() => undefined)
-    return next
+    return this.#queue.run(work)
   }
 }
 

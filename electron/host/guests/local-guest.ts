@@ -3,6 +3,7 @@
  * that the state follows QEMU's own events, that what a person asks is done one thing at a time, and that a
  * guest in the hands of a migration is left alone. Relies on the record on disk and on QEMU being adoptable.
  */
+
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fail, toWdockError } from '../../../shared/errors/index.ts'
@@ -12,6 +13,7 @@ import type { GuestDefinition } from '../../../shared/models/guest-definition.ts
 import { guestStateWord } from '../../../shared/words.ts'
 import { recoverOverlays } from '../../disk/recover-overlays.ts'
 import { thawDisks } from '../../disk/thaw.ts'
+import { OneAtATime } from '../../platform/one-at-a-time.ts'
 import { settleMemoryCapture } from '../../qemu/capture/memory.ts'
 import type { RemoteBacking } from '../../qemu/command-line.ts'
 import {
@@ -49,7 +51,7 @@ export class LocalGuest {
   #pictureRevision: number | null = null
   #diskUsedBytes = 0
   #accelerator: Accelerator | null = null
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new OneAtATime()
   #thawing: Promise<void> | null = null
   #remotes: ReadonlyMap<string, RemoteBacking> = new Map()
 
@@ -119,9 +121,7 @@ export class LocalGuest {
 
   /** Does one thing at a time with this guest. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#queue.then(work, work)
-    this.#queue = next.catch(() => undefined)
-    return next
+    return this.#queue.run(work)
   }
 
   view(): Guest {

@@ -16,7 +16,8 @@ export interface EconomyOptions {
   isMetered?: () => Promise<boolean>
 }
 
-const rememberedMs = 5000
+/** To ask takes a process of its own. */
+const rememberedMs = 30_000
 
 export class Economy {
   readonly #options: EconomyOptions

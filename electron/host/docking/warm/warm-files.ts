@@ -4,6 +4,7 @@
  * and that nothing is removed that a guest here, one in the trash or another guest that is kept ready needs. What was
  * here before is not written down, and so stays.
  */
+
 import { join } from 'node:path'
 import { z } from 'zod'
 import { dockId } from '../../../../shared/models/dock.ts'
@@ -11,6 +12,7 @@ import { bootFile, type GuestDefinition, layerId } from '../../../../shared/mode
 import type { LayerStore } from '../../../disk/layers.ts'
 import { readJson, writeJsonAtomic } from '../../../platform/atomic-file.ts'
 import type { Log } from '../../../platform/log.ts'
+import { OneAtATime } from '../../../platform/one-at-a-time.ts'
 import { type BootFileStore, bootFileIds } from '../../guests/boot-files.ts'
 import { readGuestRecords } from '../../guests/guest-record.ts'
 import type { Guests } from '../../guests/guests.ts'
@@ -36,7 +38,7 @@ export interface WarmFilesOptions {
 export class WarmFiles {
   readonly #options: WarmFilesOptions
   #brought: Brought[]
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new OneAtATime()
 
   private constructor(options: WarmFilesOptions, list: Brought[]) {
     this.#options = options
@@ -104,9 +106,7 @@ export class WarmFiles {
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#queue.then(work, work)
-    this.#queue = next.catch(() => undefined)
-    return next
+    return this.#queue.run(work)
   }
 }
 
